@@ -1,0 +1,13 @@
+//! Fake clock, a store that fails on command, the conformance suite and its race harness.
+
+mod clock;
+
+pub use clock::FakeClock;
+
+/// The body of the fuzz target `index_page`: a stored page that decodes encodes to the same bytes.
+///
+/// # Panics
+/// When it does not.
+pub fn fuzz_index_page(data: &[u8]) {
+    crate::index::fuzz_page(data);
+}

@@ -1,0 +1,199 @@
+//! One instant per request, read in one place.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// An instant in nanoseconds since the Unix epoch (UTC, leap seconds not counted).
+///
+/// All arithmetic saturates: nothing before 1970, nothing after the year 2554. [`Timestamp::MAX`]
+/// therefore stands for "never". Text is RFC 3339 with milliseconds.
+///
+/// ```
+/// use portcullis_core::Timestamp;
+/// use std::time::Duration;
+///
+/// let issued = Timestamp::from_unix_secs(1_700_000_000);
+/// let expires = issued.saturating_add(Duration::from_secs(3600));
+/// assert_eq!(expires.as_unix_secs(), 1_700_003_600);
+/// assert_eq!(issued.saturating_since(expires), Duration::ZERO);
+/// assert_eq!(issued.to_string(), "2023-11-14T22:13:20.000Z");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// 1970-01-01T00:00:00Z, the earliest instant.
+    pub const UNIX_EPOCH: Self = Self(0);
+    /// The latest instant, in the year 2554; stands for "never".
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The instant `nanos` nanoseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_unix_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The instant `millis` milliseconds after the Unix epoch, saturating.
+    #[must_use]
+    pub const fn from_unix_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// The instant `secs` seconds after the Unix epoch, saturating.
+    #[must_use]
+    pub const fn from_unix_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// Whole nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_unix_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds since the Unix epoch, rounded down.
+    #[must_use]
+    pub const fn as_unix_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    #[must_use]
+    pub const fn as_unix_secs(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+
+    /// This instant, `span` later; never past [`Timestamp::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+
+    /// This instant, `span` earlier; never before [`Timestamp::UNIX_EPOCH`].
+    #[must_use]
+    pub fn saturating_sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(span)))
+    }
+
+    /// How long after `earlier` this instant is; zero if it is not.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since_epoch = Duration::from_nanos(self.0);
+        match UNIX_EPOCH.checked_add(since_epoch) {
+            Some(instant) => humantime::format_rfc3339_millis(instant).fmt(f),
+            None => write!(f, "{}ns", self.0),
+        }
+    }
+}
+
+/// Where an edge gets its one instant per request from.
+///
+/// A clock that runs ahead ends sessions and tokens early and forgets replay records early; a clock
+/// that runs behind keeps expired ones alive. A step back must never grant more than a clock that
+/// stood still: the decisions in these crates are written so, but a clock that does not step back
+/// ([`SystemClock`]) is the better half of the defence.
+pub trait Clock: Send + Sync + 'static {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+}
+
+/// The system's clock, held so that it never runs backwards within one process.
+///
+/// ```
+/// use portcullis_core::{Clock, SystemClock};
+///
+/// let first = SystemClock.now();
+/// assert!(SystemClock.now() >= first);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        static LATEST: AtomicU64 = AtomicU64::new(0);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one reader of the system's time"
+        )]
+        let read = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, nanos);
+        Timestamp(LATEST.fetch_max(read, Ordering::Relaxed).max(read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_text_is_rfc_3339_in_milliseconds() {
+        let cases = [
+            (Timestamp::UNIX_EPOCH, "1970-01-01T00:00:00.000Z"),
+            (
+                Timestamp::from_unix_millis(951_782_400_123),
+                "2000-02-29T00:00:00.123Z",
+            ),
+            (Timestamp::MAX, "2554-07-21T23:34:33.709Z"),
+        ];
+        for (instant, text) in cases {
+            assert_eq!(instant.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_system_clock_never_runs_backwards_across_threads() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(|| {
+                    let mut last = SystemClock.now();
+                    for _ in 0..10_000 {
+                        let read = SystemClock.now();
+                        assert!(read >= last);
+                        last = read;
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arithmetic_saturates_and_never_panics(at in any::<u64>(), secs in any::<u64>(), sub in 0_u32..1_000_000_000) {
+            let span = Duration::new(secs, sub);
+            let at = Timestamp::from_unix_nanos(at);
+            prop_assert!(at.saturating_add(span) >= at);
+            prop_assert!(at.saturating_sub(span) <= at);
+            prop_assert!(Timestamp::from_unix_secs(secs).as_unix_secs() <= secs);
+        }
+
+        #[test]
+        fn a_span_added_is_the_span_between(at in 0_u64..1 << 62, span in 0_u64..1 << 62) {
+            let early = Timestamp::from_unix_nanos(at);
+            let late = early.saturating_add(Duration::from_nanos(span));
+            prop_assert_eq!(late.saturating_since(early), Duration::from_nanos(span));
+        }
+    }
+}
