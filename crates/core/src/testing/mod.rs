@@ -1,8 +1,12 @@
 //! Fake clock, a store that fails on command, the conformance suite and its race harness.
 
 mod clock;
+mod dropping;
+mod faulty;
 
 pub use clock::FakeClock;
+pub use dropping::drop_at_each_await;
+pub use faulty::Faulty;
 
 /// The body of the fuzz target `index_page`: a stored page that decodes encodes to the same bytes.
 ///
