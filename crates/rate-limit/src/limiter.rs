@@ -1,0 +1,133 @@
+//! The rule in one process.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+
+use portcullis_core::Timestamp;
+
+use crate::smooth_table::SmoothTable;
+use crate::strict_table::StrictTable;
+use crate::{Charge, Decision, Joint, LimiterPolicy, Pace, PolicyError, Quota};
+
+/// One quota for each of many keys, in one process: synchronous, in memory taken once.
+///
+/// Keys are known by a 64-bit hash under a random key of the process, so nobody can aim at a set. When
+/// more keys are live than there is room for, a newcomer takes the place of the key in its set that is
+/// closest to being whole, which is thereby forgiven what it had spent; **an exhausted key is never
+/// forgotten**, and where all of a set are exhausted the newcomer is refused. Size the limiter
+/// ([`LimiterPolicy::keys`]) to the clients seen within one period and nobody is forgiven anything.
+///
+/// ```
+/// use portcullis_core::Timestamp;
+/// use portcullis_rate_limit::{Limiter, LimiterPolicy, Quota};
+///
+/// let limiter = Limiter::new(Quota::per_second(2)?, LimiterPolicy::keys(10_000)?);
+/// let now = Timestamp::from_unix_secs(1_700_000_000);
+/// assert!(limiter.check(b"alice", now).is_admitted());
+/// assert!(limiter.check(b"alice", now).is_admitted());
+/// assert!(!limiter.check(b"alice", now).is_admitted());
+/// assert!(limiter.check(b"bob", now).is_admitted());
+/// # Ok::<(), portcullis_rate_limit::PolicyError>(())
+/// ```
+pub struct Limiter {
+    quota: Quota,
+    hasher: RandomState,
+    table: Table,
+}
+
+enum Table {
+    Smooth(SmoothTable),
+    Strict(StrictTable),
+}
+
+impl Limiter {
+    /// A limiter that knows no key yet.
+    #[must_use]
+    pub fn new(quota: Quota, policy: LimiterPolicy) -> Self {
+        let table = match quota.pace() {
+            Pace::Smooth => Table::Smooth(SmoothTable::new(policy.sets())),
+            Pace::Strict => Table::Strict(StrictTable::new(policy.sets())),
+        };
+        Self {
+            quota,
+            hasher: RandomState::new(),
+            table,
+        }
+    }
+
+    /// Charges one unit to `key`.
+    pub fn check(&self, key: &[u8], now: Timestamp) -> Decision {
+        self.check_cost(key, 1, now)
+    }
+
+    /// Charges `cost` units to `key`. A cost of zero charges nothing and is answered as one unit would be.
+    pub fn check_cost(&self, key: &[u8], cost: u32, now: Timestamp) -> Decision {
+        let tag = self.tag(key);
+        match &self.table {
+            Table::Smooth(table) => table.charge(&self.quota, tag, cost, now),
+            Table::Strict(table) => table.charge(&self.quota, tag, cost, now),
+        }
+    }
+
+    /// Gives back `cost` units that were charged at `charged_at`, the `now` of that charge.
+    ///
+    /// Only an admitted charge may be given back, and once. A smooth quota gives nothing back once the
+    /// units may have come back by themselves (one interval for each unit).
+    pub fn refund(&self, key: &[u8], cost: u32, charged_at: Timestamp, now: Timestamp) {
+        let tag = self.tag(key);
+        match &self.table {
+            Table::Smooth(table) => table.refund(&self.quota, tag, cost, charged_at, now),
+            Table::Strict(table) => table.refund(&self.quota, tag, cost, charged_at, now),
+        }
+    }
+
+    /// Charges several limiters for one request, in order. When one refuses, those before it are given
+    /// back what they were charged. No charges at all limit nothing.
+    pub fn check_all(charges: &[Charge<'_, Self>], now: Timestamp) -> Joint {
+        let mut joint = Joint::NONE;
+        for (at, charge) in charges.iter().enumerate() {
+            let decision = charge.limiter.check_cost(charge.key, charge.cost, now);
+            if !decision.is_admitted() {
+                for earlier in charges.iter().take(at) {
+                    let Charge { limiter, key, cost } = *earlier;
+                    limiter.refund(key, cost, now, now);
+                }
+                return Joint { decision, at };
+            }
+            joint = joint.tighter(decision, at);
+        }
+        joint
+    }
+
+    /// The quota in force.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// Puts another quota in force and keeps what every key has spent, as the time until it is back: a
+    /// key that was exhausted still waits, and never longer than the new quota and a minute.
+    ///
+    /// # Errors
+    /// [`PolicyError::PaceChanged`]: a smooth limiter stays smooth, a strict one strict.
+    pub fn set_quota(&mut self, quota: Quota) -> Result<(), PolicyError> {
+        if quota.pace() != self.quota.pace() {
+            return Err(PolicyError::PaceChanged);
+        }
+        self.quota = quota;
+        Ok(())
+    }
+
+    fn tag(&self, key: &[u8]) -> u64 {
+        // Zero is the tag of a slot never used.
+        self.hasher.hash_one(key).max(1)
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter")
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
+    }
+}
