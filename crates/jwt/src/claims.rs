@@ -1,0 +1,368 @@
+//! Claims: the registered ones, read strictly, and the caller's own.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::json::{self, Limits, Raw};
+use crate::policy::TEXT_BYTES_MAX;
+
+/// The registered claims of a token that was verified (RFC 7519 §4.1), by the standard's names.
+///
+/// Instants are whole seconds; a fraction in the token is cut off, and counts against the token
+/// wherever it is judged.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Registered {
+    /// The issuer, equal to the policy's.
+    pub iss: Arc<str>,
+    /// The audience that the policy named; the token may name more.
+    pub aud: Arc<str>,
+    /// The user or client the token speaks for, 1 to 256 bytes without control characters. A token's
+    /// non-negative integer below 2⁶⁴ becomes its decimal text.
+    pub sub: String,
+    /// When the token was issued.
+    pub iat: Timestamp,
+    /// When the token ends.
+    pub exp: Timestamp,
+    /// The token's own id, 1 to 256 bytes without control characters.
+    pub jti: String,
+    /// The session the token belongs to, if it says (OpenID Connect Front-Channel Logout 1.0 §3).
+    pub sid: Option<String>,
+}
+
+impl fmt::Debug for Registered {
+    /// The issuer, the audience and the times; nothing of the user's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered")
+            .field("iss", &self.iss)
+            .field("aud", &self.aud)
+            .field("iat", &self.iat)
+            .field("exp", &self.exp)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The caller's claims when there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoClaims {}
+
+/// A user's claims beside the registered ones.
+///
+/// With the signer's own claims around it the payload reads `{"sub": "42", "email": …, "role": …,
+/// "client_id": …, "iat": …, "exp": …, "security": {"2fa_verified": …, "ip": …}}`; `sub`, `iat` and
+/// `exp` stand in [`Registered`] alone, so that nothing can disagree with them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserClaims {
+    /// The user's e-mail address.
+    pub email: String,
+    /// The user's role, in the application's words.
+    pub role: String,
+    /// The client application that the user signed in with (RFC 9068 §2.2).
+    pub client_id: String,
+    /// How the user signed in.
+    pub security: Security,
+}
+
+impl UserClaims {
+    /// The life that such a token is given unless something else is meant.
+    pub const LIFE: Duration = Duration::from_secs(3600);
+}
+
+impl fmt::Debug for UserClaims {
+    /// Nothing of the user's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserClaims(..)")
+    }
+}
+
+/// How a user signed in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Security {
+    /// Whether a second factor was shown. Written `2fa_verified`.
+    #[serde(rename = "2fa_verified")]
+    pub second_factor_verified: bool,
+    /// The client's address.
+    pub ip: String,
+}
+
+impl fmt::Debug for Security {
+    /// Nothing of the user's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Security(..)")
+    }
+}
+
+/// The registered claims as a payload holds them, and which of the required ones it has.
+#[derive(Debug, Default)]
+pub(crate) struct Payload<'a> {
+    iss: Option<Raw<'a>>,
+    sub: Option<Raw<'a>>,
+    aud: Option<Raw<'a>>,
+    exp: Option<Raw<'a>>,
+    nbf: Option<Raw<'a>>,
+    iat: Option<Raw<'a>>,
+    jti: Option<Raw<'a>>,
+    sid: Option<Raw<'a>>,
+    /// One bit for each required claim that is there.
+    required: u32,
+}
+
+impl<'a> Payload<'a> {
+    /// Reads a payload once, as strict JSON; `required` are the names that a policy adds.
+    pub(crate) fn read(text: &'a str, required: &[&str]) -> Result<Self, Error> {
+        Self::read_within(text, CLAIMS_LIMITS, required)
+    }
+
+    /// Reads the caller's half of a payload, which leaves room for the signer's.
+    pub(crate) fn read_own(text: &'a str, required: &[&str]) -> Result<Self, Error> {
+        let mut limits = CLAIMS_LIMITS;
+        limits.members = limits.members.saturating_sub(SIGNERS_MEMBERS);
+        Self::read_within(text, limits, required)
+    }
+
+    fn read_within(text: &'a str, limits: Limits, required: &[&str]) -> Result<Self, Error> {
+        let mut payload = Self::default();
+        json::members(text, limits, &mut |name, value| {
+            if let Some(slot) = payload.slot(name) {
+                *slot = Some(value);
+            }
+            for (at, _) in required
+                .iter()
+                .enumerate()
+                .filter(|(_, known)| **known == name)
+            {
+                if !value.is_null() {
+                    payload.required |= bit(at);
+                }
+            }
+        })
+        .map_err(Error::PayloadJson)?;
+        Ok(payload)
+    }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Raw<'a>>> {
+        Some(match name {
+            "iss" => &mut self.iss,
+            "sub" => &mut self.sub,
+            "aud" => &mut self.aud,
+            "exp" => &mut self.exp,
+            "nbf" => &mut self.nbf,
+            "iat" => &mut self.iat,
+            "jti" => &mut self.jti,
+            "sid" => &mut self.sid,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn check_required(&self, required: &[&'static str]) -> Result<(), Error> {
+        let missing = |at: usize| self.required & bit(at) == 0;
+        match required.iter().enumerate().find(|(at, _)| missing(*at)) {
+            Some((_, name)) => Err(Error::ClaimMissing(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The first registered claim in the payload, by name.
+    pub(crate) fn first_registered(&self) -> Option<&'static str> {
+        let held = [
+            ("iss", self.iss),
+            ("sub", self.sub),
+            ("aud", self.aud),
+            ("exp", self.exp),
+            ("nbf", self.nbf),
+            ("iat", self.iat),
+            ("jti", self.jti),
+            ("sid", self.sid),
+        ];
+        held.iter().find_map(|(name, value)| value.map(|_| *name))
+    }
+
+    /// A string and nothing else: an array of issuers is refused, whatever it holds.
+    pub(crate) fn issuer(&self) -> Result<Cow<'a, str>, Error> {
+        present("iss", self.iss)?
+            .string()
+            .ok_or(Error::Claim("iss"))
+    }
+
+    /// A string, or an array of strings, one of which is `audience`.
+    pub(crate) fn is_for(&self, audience: &str) -> Result<bool, Error> {
+        let value = present("aud", self.aud)?;
+        if let Some(one) = value.string() {
+            return Ok(one == audience);
+        }
+        let many = value.strings().ok_or(Error::Claim("aud"))?;
+        Ok(many.iter().any(|one| one == audience))
+    }
+
+    /// A string, or a non-negative integer of at most 64 bits, whose one decimal text is the subject.
+    pub(crate) fn subject(&self) -> Result<String, Error> {
+        let value = present("sub", self.sub)?;
+        match value.number() {
+            Some(number) => number
+                .parse::<u64>()
+                .map(|number| number.to_string())
+                .map_err(|_| Error::Claim("sub")),
+            None => name_of("sub", value),
+        }
+    }
+
+    pub(crate) fn id(&self) -> Result<String, Error> {
+        name_of("jti", present("jti", self.jti)?)
+    }
+
+    pub(crate) fn session(&self) -> Result<Option<String>, Error> {
+        self.sid.map(|value| name_of("sid", value)).transpose()
+    }
+
+    pub(crate) fn issued(&self) -> Result<NumericDate, Error> {
+        NumericDate::read("iat", present("iat", self.iat)?)
+    }
+
+    pub(crate) fn expires(&self) -> Result<NumericDate, Error> {
+        NumericDate::read("exp", present("exp", self.exp)?)
+    }
+
+    pub(crate) fn not_before(&self) -> Result<Option<NumericDate>, Error> {
+        self.nbf
+            .map(|value| NumericDate::read("nbf", value))
+            .transpose()
+    }
+}
+
+/// Seconds since the Unix epoch as a token writes them (RFC 7519 §2).
+///
+/// Accepted are digits, with a fraction or without, up to the end of [`Timestamp`] in 2554. A sign,
+/// an exponent, null, a string and anything larger are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NumericDate {
+    secs: u64,
+    fraction: bool,
+}
+
+impl NumericDate {
+    fn read(name: &'static str, value: Raw<'_>) -> Result<Self, Error> {
+        value
+            .number()
+            .and_then(Self::parse)
+            .ok_or(Error::Claim(name))
+    }
+
+    fn parse(literal: &str) -> Option<Self> {
+        let (whole, fraction) = literal.split_once('.').unwrap_or((literal, ""));
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !plain(whole) || !plain(fraction) {
+            return None;
+        }
+        let secs = whole.parse().ok().filter(|secs| *secs <= SECS_MAX)?;
+        let fraction = fraction.bytes().any(|digit| digit != b'0');
+        Some(Self { secs, fraction })
+    }
+
+    /// The last whole second that is not after the date.
+    pub(crate) const fn floor(self) -> u64 {
+        self.secs
+    }
+
+    /// The first whole second that is not before the date.
+    pub(crate) const fn ceil(self) -> u64 {
+        if self.fraction {
+            return self.secs.saturating_add(1);
+        }
+        self.secs
+    }
+}
+
+fn present<'a>(name: &'static str, value: Option<Raw<'a>>) -> Result<Raw<'a>, Error> {
+    value.ok_or(Error::ClaimMissing(name))
+}
+
+fn name_of(name: &'static str, value: Raw<'_>) -> Result<String, Error> {
+    value
+        .string()
+        .filter(|text| is_name(text))
+        .map(Cow::into_owned)
+        .ok_or(Error::Claim(name))
+}
+
+/// Whether a text can stand for someone: neither empty nor endless, and nothing a log would act on.
+pub(crate) fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~');
+    let quiet = text.bytes().all(plain) || !text.chars().any(char::is_control);
+    !text.is_empty() && text.len() <= TEXT_BYTES_MAX && quiet
+}
+
+fn bit(at: usize) -> u32 {
+    u32::try_from(at)
+        .ok()
+        .and_then(|at| 1_u32.checked_shl(at))
+        .unwrap_or(0)
+}
+
+/// The last whole second that a [`Timestamp`] holds.
+pub(crate) const SECS_MAX: u64 = Timestamp::MAX.as_unix_secs();
+
+/// Members that a signer writes at most: the registered claims but `nbf`.
+const SIGNERS_MEMBERS: usize = 7;
+
+/// How much of a payload is read.
+const CLAIMS_LIMITS: Limits = Limits {
+    depth: 16,
+    members: 256,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_numeric_dates_strictly() {
+        for (literal, floor, ceil) in [
+            ("0", 0, 0),
+            ("1700000000", 1_700_000_000, 1_700_000_000),
+            ("1700000000.0", 1_700_000_000, 1_700_000_000),
+            ("1700000000.001", 1_700_000_000, 1_700_000_001),
+            ("18446744073", 18_446_744_073, 18_446_744_073),
+        ] {
+            let date = NumericDate::parse(literal).unwrap();
+            assert_eq!((date.floor(), date.ceil()), (floor, ceil), "{literal}");
+        }
+        for literal in [
+            "-1",
+            "-0",
+            "-0.5",
+            "1e9",
+            "1E9",
+            "1.7e9",
+            "1e309",
+            "18446744074",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999999999",
+            "",
+            "+1",
+        ] {
+            assert_eq!(NumericDate::parse(literal), None, "{literal}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_the_user() {
+        let claims = UserClaims {
+            email: "alice@example.com".into(),
+            role: "admin".into(),
+            client_id: "web".into(),
+            security: Security {
+                second_factor_verified: true,
+                ip: "203.0.113.5".into(),
+            },
+        };
+        let text = format!("{claims:?} {:?}", claims.security);
+        assert_eq!(text, "UserClaims(..) Security(..)");
+    }
+}
