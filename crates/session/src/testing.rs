@@ -1,0 +1,98 @@
+//! The bodies of this crate's fuzz targets.
+
+use portcullis_core::{Next, Secret, Timestamp};
+
+use crate::decide;
+use crate::state::Record;
+use crate::token::{Keyed, Presented};
+use crate::{Factor, Method, Revocation, SessionId, SessionPolicy};
+
+/// The body of `session_row`: bytes that decode encode to the same bytes, every decision on them
+/// leaves bytes that decode, and once they have expired each decides as on none.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_session_row(data: &[u8]) {
+    let record = Record::decode(data);
+    let ends = record.as_ref().map_or(Timestamp::MAX, Record::expires_at);
+    if let Some(record) = &record {
+        assert_eq!(record.encode(), data);
+    }
+    let rotated = match &record {
+        Some(Record::Session(row)) => row.rotated,
+        _ => Timestamp::UNIX_EPOCH,
+    };
+    for now in [Timestamp::UNIX_EPOCH, rotated, ends, Timestamp::MAX] {
+        let session = SessionId::from_bytes([0; 16]);
+        let factor = Factor::new(Method::Totp, now);
+        let (live, _) = decide::live(Some(data), session, now);
+        assert!(live.is_err() || now < ends);
+        check(&decide::add_factor(Some(data), session, factor, now).1);
+        check(&decide::revoke(Some(data), Revocation::SignedOut, now).1);
+        check(&decide::revoke_listed(Some(data), Revocation::AllSignedOut, now).1);
+        check(&decide::inspect(Some(data), now, now).1);
+        refresh(data, record.as_ref(), now, ends);
+        if record.is_some() && now >= ends {
+            decides_like_none(data, now);
+        }
+    }
+}
+
+fn decides_like_none(data: &[u8], now: Timestamp) {
+    let session = SessionId::from_bytes([0; 16]);
+    let why = Revocation::SignedOut;
+    let factor = Factor::new(Method::Totp, now);
+    assert!(decide::live(Some(data), session, now) == decide::live(None, session, now));
+    assert!(decide::revoke(Some(data), why, now) == decide::revoke(None, why, now));
+    assert!(decide::revoke_listed(Some(data), why, now) == decide::revoke_listed(None, why, now));
+    assert!(decide::inspect(Some(data), now, now) == decide::inspect(None, now, now));
+    assert!(
+        decide::add_factor(Some(data), session, factor, now)
+            == decide::add_factor(None, session, factor, now)
+    );
+}
+
+/// Shows the row tokens of every age.
+fn refresh(data: &[u8], record: Option<&Record>, now: Timestamp, ends: Timestamp) {
+    let (Some(Record::Session(row)), Some(keyed)) =
+        (record, Keyed::new(&Secret::from(vec![7; 32])))
+    else {
+        return;
+    };
+    let session = SessionId::from_bytes([0; 16]);
+    for back in [-1_i64, 0, 1, 2] {
+        let counter = row.counter.saturating_add_signed(back.saturating_neg());
+        let token = keyed.token(session, counter, &row.nonce);
+        let Some(presented) = Presented::parse(token.expose()) else {
+            continue;
+        };
+        let policy = SessionPolicy::default();
+        let (answer, next) = decide::refresh(Some(data), &presented, &keyed, &policy, now);
+        check(&next);
+        assert!(answer.is_err() || now < ends);
+        assert!(answer.is_err() || row.revoked.is_none());
+    }
+}
+
+fn check(next: &Next) {
+    if let Next::Put { value, expires_at } = next {
+        let left = Record::decode(value.as_bytes());
+        assert_eq!(left.map(|record| record.expires_at()), Some(*expires_at));
+    }
+}
+
+/// The body of `refresh_token`: a text that parses is spelled in the one way its parts are.
+///
+/// # Panics
+/// When it is not.
+pub fn fuzz_refresh_token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Some(presented) = Presented::parse(text) {
+        assert_eq!(presented.text().expose(), text);
+    }
+    if let Ok(session) = text.parse::<SessionId>() {
+        assert_eq!(session.to_string(), text);
+    }
+}

@@ -1,0 +1,179 @@
+//! What ends a session, and whose sessions make room.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+
+use common::{at, faulty, password, policy};
+use portcullis_session::{Error, Revocation, SessionId};
+
+const DAY: u64 = 24 * 3600;
+
+#[tokio::test]
+async fn a_revoked_session_refuses_its_tokens_and_ids_and_is_answered_once() {
+    let (sessions, _) = faulty(policy());
+    let started = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let ended = sessions
+        .revoke(&started.session, at(5))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((ended.user(), ended.session()), ("alice", started.session));
+    assert_eq!(
+        sessions.revoke(&started.session, at(6)).await.unwrap(),
+        None
+    );
+    let refused = sessions
+        .refresh(started.refresh_token.expose(), at(6))
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        refused,
+        Error::Revoked {
+            why: Revocation::SignedOut,
+            ..
+        }
+    ));
+    assert!(sessions.live(&started.session, at(29 * DAY)).await.is_err());
+    assert_eq!(sessions.list("alice", at(6)).await.unwrap(), []);
+    let unknown: SessionId = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+    assert_eq!(sessions.revoke(&unknown, at(6)).await.unwrap(), None);
+    assert_eq!(
+        sessions.live(&unknown, at(6)).await.unwrap_err(),
+        Error::NoSuchSession
+    );
+}
+
+#[tokio::test]
+async fn signing_out_with_an_old_token_of_the_family_ends_it() {
+    let (sessions, _) = faulty(policy());
+    let started = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let second = sessions
+        .refresh(started.refresh_token.expose(), at(60))
+        .await
+        .unwrap();
+    let ended = sessions
+        .revoke_token(started.refresh_token.expose(), at(3600))
+        .await
+        .unwrap();
+    assert_eq!(ended.unwrap().session(), started.session);
+    assert!(
+        sessions
+            .refresh(second.refresh_token.expose(), at(3600))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn all_sessions_of_one_user_end_and_no_other_users() {
+    let (sessions, _) = faulty(policy());
+    let mut tokens = Vec::new();
+    for secs in 0..3 {
+        let started = sessions
+            .start("alice", &password(0), at(secs))
+            .await
+            .unwrap();
+        tokens.push(started.refresh_token);
+    }
+    let bobs = sessions.start("bob", &password(0), at(3)).await.unwrap();
+    assert_eq!(sessions.list("alice", at(4)).await.unwrap().len(), 3);
+    assert_eq!(sessions.revoke_all("alice", at(4)).await.unwrap(), 3);
+    assert_eq!(sessions.revoke_all("alice", at(4)).await.unwrap(), 0);
+    for token in tokens {
+        let refused = sessions.refresh(token.expose(), at(5)).await.unwrap_err();
+        assert!(matches!(
+            refused,
+            Error::Revoked {
+                why: Revocation::AllSignedOut,
+                ..
+            }
+        ));
+    }
+    assert!(sessions.live(&bobs.session, at(5)).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_session_too_many_ends_the_one_refreshed_longest_ago() {
+    let (sessions, _) = faulty(policy().sessions_per_user(3));
+    let mut started = Vec::new();
+    for secs in 0..3 {
+        started.push(
+            sessions
+                .start("alice", &password(0), at(secs))
+                .await
+                .unwrap(),
+        );
+    }
+    // The oldest is in use; the second becomes the one refreshed longest ago.
+    sessions
+        .refresh(started[0].refresh_token.expose(), at(10))
+        .await
+        .unwrap();
+    let fourth = sessions.start("alice", &password(0), at(11)).await.unwrap();
+    assert_eq!(fourth.evicted, [started[1].session]);
+    let refused = sessions
+        .refresh(started[1].refresh_token.expose(), at(12))
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        refused,
+        Error::Revoked {
+            why: Revocation::Evicted,
+            ..
+        }
+    ));
+    let listed = sessions.list("alice", at(12)).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|live| live.session()).collect();
+    assert_eq!(
+        ids,
+        [started[0].session, started[2].session, fourth.session]
+    );
+}
+
+#[tokio::test]
+async fn dead_sessions_make_room_before_living_ones_do() {
+    let (sessions, _) = faulty(policy().sessions_per_user(3));
+    let idle = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let alive = sessions
+        .start("alice", &password(0), at(6 * DAY))
+        .await
+        .unwrap();
+    let reused = sessions
+        .start("alice", &password(0), at(6 * DAY))
+        .await
+        .unwrap();
+    let child = sessions
+        .refresh(reused.refresh_token.expose(), at(6 * DAY))
+        .await
+        .unwrap();
+    sessions
+        .refresh(child.refresh_token.expose(), at(6 * DAY))
+        .await
+        .unwrap();
+    let replayed = sessions
+        .refresh(reused.refresh_token.expose(), at(6 * DAY))
+        .await;
+    assert!(matches!(replayed, Err(Error::Reused { .. })));
+    for _ in 0..2 {
+        let started = sessions
+            .start("alice", &password(0), at(8 * DAY))
+            .await
+            .unwrap();
+        assert_eq!(started.evicted, []);
+    }
+    assert!(sessions.live(&alive.session, at(8 * DAY)).await.is_ok());
+    assert!(sessions.live(&idle.session, at(8 * DAY)).await.is_err());
+    let fourth = sessions
+        .start("alice", &password(0), at(8 * DAY))
+        .await
+        .unwrap();
+    assert_eq!(fourth.evicted, [alive.session]);
+}
