@@ -1,0 +1,231 @@
+//! An event as the bytes of a record: tag (1 byte), length (2, big-endian), value; tags ascending.
+//!
+//! What decodes encodes to the same bytes: no tag twice, none unknown, nothing left over.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use portcullis_core::Timestamp;
+
+use crate::event::{Address, is_name};
+use crate::{Action, Event, Field};
+
+/// Appends `event`'s bytes. `time` is the record's own: the event's is kept beside it when its clock
+/// ran behind the chain's.
+pub(crate) fn encode(event: &Event, time: Timestamp, out: &mut Vec<u8>) {
+    put(out, ACTION, &[event.action.code()]);
+    if event.at < time {
+        put(out, OBSERVED, &event.at.as_unix_nanos().to_be_bytes());
+    }
+    if let Some(address) = &event.address {
+        let mut value = match address.ip {
+            IpAddr::V4(ip) => [&[4], ip.octets().as_slice()].concat(),
+            IpAddr::V6(ip) => [&[6], ip.octets().as_slice()].concat(),
+        };
+        value.extend_from_slice(address.source.as_bytes());
+        put(out, ADDRESS, &value);
+    }
+    if let Some(reason) = &event.reason {
+        put(out, REASON, reason.as_bytes());
+    }
+    for (tag, text) in (FIRST_TEXT..).zip(&event.texts) {
+        if let Some(text) = text {
+            put(out, tag, text.as_bytes());
+        }
+    }
+}
+
+/// The event whose bytes these are, in a record of `time`.
+pub(crate) fn decode(payload: &[u8], time: Timestamp) -> Option<Event> {
+    let mut fields = Fields {
+        rest: payload,
+        last: 0,
+    };
+    let (ACTION, [code]) = fields.next()?? else {
+        return None;
+    };
+    let mut event = Event::new(Action::from_code(*code)?, time);
+    while let Some(field) = fields.next() {
+        let (tag, value) = field?;
+        match tag {
+            OBSERVED => event.at = observed(value, time)?,
+            ADDRESS => event.address = Some(address(value)?),
+            REASON => event.reason = Some(Cow::Owned(name(value)?)),
+            _ => {
+                let place = usize::from(tag.checked_sub(FIRST_TEXT)?);
+                let text = str::from_utf8(value).ok()?;
+                let fits = text.len() <= Field::ALL.get(place)?.max_bytes();
+                *event.texts.get_mut(place)? = fits.then(|| Some(text.into()))?;
+            }
+        }
+    }
+    Some(event)
+}
+
+/// The fields of a payload, strictly ascending by tag; `Some(None)` where one does not parse.
+struct Fields<'a> {
+    rest: &'a [u8],
+    last: u8,
+}
+
+impl<'a> Fields<'a> {
+    fn next(&mut self) -> Option<Option<(u8, &'a [u8])>> {
+        (!self.rest.is_empty()).then(|| self.field())
+    }
+
+    fn field(&mut self) -> Option<(u8, &'a [u8])> {
+        let ([tag, high, low], rest) = self.rest.split_first_chunk()?;
+        let len = u16::from_be_bytes([*high, *low]);
+        let (value, rest) = rest.split_at_checked(usize::from(len))?;
+        let ascending = *tag > self.last;
+        (self.rest, self.last) = (rest, *tag);
+        ascending.then_some((*tag, value))
+    }
+}
+
+fn observed(value: &[u8], time: Timestamp) -> Option<Timestamp> {
+    let at = Timestamp::from_unix_nanos(u64::from_be_bytes(value.try_into().ok()?));
+    (at < time).then_some(at)
+}
+
+fn address(value: &[u8]) -> Option<Address> {
+    let (family, rest) = value.split_first()?;
+    let (ip, source) = match family {
+        4 => rest
+            .split_first_chunk::<4>()
+            .map(|(ip, rest)| (IpAddr::from(*ip), rest))?,
+        6 => rest
+            .split_first_chunk::<16>()
+            .map(|(ip, rest)| (IpAddr::from(*ip), rest))?,
+        _ => return None,
+    };
+    let source = Cow::Owned(name(source)?);
+    (ip == ip.to_canonical()).then_some(Address { ip, source })
+}
+
+fn name(value: &[u8]) -> Option<String> {
+    let text = str::from_utf8(value).ok()?;
+    is_name(text).then(|| text.to_owned())
+}
+
+fn put(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+    out.push(tag);
+    // Every value is a capped text, a name or an address: far below 64 KiB.
+    let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(value);
+}
+
+const ACTION: u8 = 1;
+const OBSERVED: u8 = 2;
+const ADDRESS: u8 = 3;
+const REASON: u8 = 4;
+const FIRST_TEXT: u8 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_core::Reason;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
+
+    fn bytes(event: &Event, time: Timestamp) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(event, time, &mut out);
+        out
+    }
+
+    fn full() -> Event {
+        let texts = "é\u{202e}\n";
+        Event::new(Action::FailedLogin, NOW)
+            .user(texts)
+            .address("2001:db8::1".parse().unwrap(), "forwarded")
+            .user_agent(texts)
+            .client_system(texts)
+            .geo_location(texts)
+            .reason(Reason::PasswordWrong)
+            .session(texts)
+            .request_id(texts)
+            .target("")
+    }
+
+    #[test]
+    fn an_event_with_every_field_reads_back_as_it_was() {
+        let later = Timestamp::from_unix_secs(1_700_000_001);
+        for event in [full(), Event::new(Action::Logout, NOW)] {
+            assert_eq!(decode(&bytes(&event, NOW), NOW), Some(event.clone()));
+            assert_eq!(decode(&bytes(&event, later), later), Some(event));
+        }
+    }
+
+    #[test]
+    fn the_longest_event_fits_into_a_record() {
+        let long = "x".repeat(10_000);
+        let event = Event {
+            at: Timestamp::UNIX_EPOCH,
+            ..full()
+        }
+        .user(&long)
+        .user_agent(&long)
+        .client_system(&long)
+        .geo_location(&long)
+        .session(&long)
+        .request_id(&long)
+        .target(&long);
+        assert!(bytes(&event, NOW).len() <= crate::record::MAX_PAYLOAD);
+    }
+
+    #[test]
+    fn refuses_every_other_spelling() {
+        let cases: &[(&str, &[u8])] = &[
+            ("nothing", &[]),
+            ("no action", &[16, 0, 1, b'a']),
+            ("unknown action", &[1, 0, 1, 99]),
+            ("action of two bytes", &[1, 0, 2, 1, 1]),
+            ("cut field", &[1, 0, 1]),
+            ("tag twice", &[1, 0, 1, 1, 16, 0, 0, 16, 0, 0]),
+            ("tags descending", &[1, 0, 1, 1, 17, 0, 0, 16, 0, 0]),
+            ("unknown tag", &[1, 0, 1, 1, 5, 0, 0]),
+            ("unknown text", &[1, 0, 1, 1, 99, 0, 0]),
+            ("invalid UTF-8", &[1, 0, 1, 1, 16, 0, 1, 0xff]),
+            ("no source", &[1, 0, 1, 1, 3, 0, 5, 4, 1, 2, 3, 4]),
+            ("family 5", &[1, 0, 1, 1, 3, 0, 6, 5, 1, 2, 3, 4, b'p']),
+            ("reason with a space", &[1, 0, 1, 1, 4, 0, 1, b' ']),
+            ("empty reason", &[1, 0, 1, 1, 4, 0, 0]),
+            (
+                "observed at the record's own time",
+                &[
+                    1, 0, 1, 1, 2, 0, 8, 0x17, 0x97, 0x9c, 0xfe, 0x36, 0x2a, 0, 0,
+                ],
+            ),
+        ];
+        for (what, payload) in cases {
+            assert_eq!(decode(payload, NOW), None, "{what}");
+        }
+        let mapped = [
+            &[1, 0, 1, 1, 3, 0, 18, 6][..],
+            &[0; 10],
+            &[0xff, 0xff, 1, 2, 3, 4, b'p'],
+        ]
+        .concat();
+        assert_eq!(decode(&mapped, NOW), None, "mapped address");
+        let long = [&[1, 0, 1, 1, 16, 1, 1][..], &[b'a'; 257]].concat();
+        assert_eq!(decode(&long, NOW), None, "text over its cap");
+    }
+
+    proptest! {
+        #[test]
+        fn what_decodes_encodes_to_the_same_bytes(place in 0_usize..200, byte in any::<u8>(), cut in any::<bool>()) {
+            let mut payload = bytes(&full(), Timestamp::MAX);
+            let place = place.checked_rem(payload.len()).unwrap();
+            payload[place] = byte;
+            if cut {
+                payload.truncate(place);
+            }
+            if let Some(event) = decode(&payload, Timestamp::MAX) {
+                prop_assert_eq!(bytes(&event, Timestamp::MAX), payload);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Text that callers chose: secrets taken out, then cut to its field's length.
+//!
+//! What is kept is data. It is escaped where it is written out, not here, so that the record says
+//! what was sent.
+
+/// Takes known shapes of secrets out of `text` and cuts it to at most `cap` bytes, on a character's
+/// boundary, with [`MARK`] at its end when something is missing.
+///
+/// Secrets go first: a token that the cut would leave half of is still a token.
+pub(crate) fn clean(text: &str, cap: usize) -> Box<str> {
+    let (seen, unseen) = text.split_at(text.floor_char_boundary(LOOKED_AT));
+    let mut safe = redact(seen, !unseen.is_empty());
+    if safe.len() > cap || !unseen.is_empty() {
+        safe.truncate(safe.floor_char_boundary(cap.saturating_sub(MARK.len())));
+        safe.push_str(MARK);
+    }
+    safe.into_boxed_str()
+}
+
+/// `text` with each secret replaced. `more` says that the text went on: what reaches its end then
+/// may be the beginning of anything.
+fn redact(text: &str, more: bool) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let keep = if let Some((shown, hidden)) = secret(rest, more) {
+            safe.push_str(rest.get(..shown).unwrap_or_default());
+            safe.push_str(REDACTED);
+            shown.saturating_add(hidden)
+        } else {
+            safe.push(first);
+            first.len_utf8()
+        };
+        rest = rest.get(keep..).unwrap_or_default();
+    }
+    safe
+}
+
+/// How many bytes at the start of `text` announce a secret and may stay, and how many are it.
+fn secret(text: &str, more: bool) -> Option<(usize, usize)> {
+    match text.as_bytes().first()? {
+        b'e' if text.starts_with(JSON_IN_BASE64) => {
+            let run = token_len(text);
+            let dots = text.bytes().take(run).filter(|byte| *byte == b'.').count();
+            let unfinished = more && run == text.len();
+            (dots >= 2 || run >= LONG_RUN || unfinished).then_some((0, run))
+        }
+        b'p' if text.starts_with(REFRESH_TOKEN) => Some((0, token_len(text))),
+        b'b' | b'B' => {
+            let scheme = text.get(..BEARER.len())?;
+            if !scheme.eq_ignore_ascii_case(BEARER) {
+                return None;
+            }
+            let after = text.get(BEARER.len()..)?;
+            let credentials = after
+                .trim_start_matches("%20")
+                .trim_start_matches([' ', '\t', '+', ':', '=']);
+            let shown = text.len().saturating_sub(credentials.len());
+            let hidden = token_len(credentials);
+            (shown > BEARER.len() && hidden > 0).then_some((shown, hidden))
+        }
+        _ => None,
+    }
+}
+
+/// The length of the run of characters that tokens are made of (RFC 6750 §2.1, b64token).
+fn token_len(text: &str) -> usize {
+    let of_a_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    text.bytes().take_while(|byte| of_a_token(byte)).count()
+}
+
+/// Stands at the end of a text that was cut.
+pub(crate) const MARK: &str = "…[cut]";
+/// Stands where a secret was.
+pub(crate) const REDACTED: &str = "[redacted]";
+/// How far into a text one looks: enough for any field, and a bound on the work.
+const LOOKED_AT: usize = 16 * 1024;
+/// `{"` in base64url: how every JOSE header begins (RFC 7519 §3.1).
+const JSON_IN_BASE64: &str = "eyJ";
+/// How the session crate's refresh tokens begin.
+const REFRESH_TOKEN: &str = "prt1_";
+/// RFC 6750 §2.1.
+const BEARER: &str = "bearer";
+/// A run this long that begins as a token does is one, dots or not.
+const LONG_RUN: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_shapes_of_secrets_are_taken_out() {
+        let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJl";
+        let long = format!("eyJ{}", "A".repeat(60));
+        let cases = [
+            (jwt.to_owned(), "[redacted]".to_owned()),
+            (
+                format!("curl/8 token={jwt} x"),
+                "curl/8 token=[redacted] x".into(),
+            ),
+            (format!("x{jwt}"), "x[redacted]".into()),
+            (
+                "eyJhbGciOiJub25lIn0.eyJhIjoxfQ.".into(),
+                "[redacted]".into(),
+            ),
+            (long, "[redacted]".into()),
+            ("prt1_AbC-_9.def!".into(), "[redacted]!".into()),
+            ("Bearer abc.def".into(), "Bearer [redacted]".into()),
+            ("bEARER   abc=".into(), "bEARER   [redacted]".into()),
+            (
+                "Authorization:Bearer%20abc".into(),
+                "Authorization:Bearer%20[redacted]".into(),
+            ),
+            (
+                format!("Bearer {jwt} {jwt}"),
+                "Bearer [redacted] [redacted]".into(),
+            ),
+        ];
+        for (text, kept) in cases {
+            assert_eq!(&*clean(&text, 512), kept.as_str(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ordinary_text_stays_as_it_is() {
+        for text in [
+            "",
+            "alice",
+            "eyJack",
+            "Bearer",
+            "bearer ",
+            "the bear",
+            "Zoë\u{202e}\n\0",
+            "prt1",
+            "b\u{e9}arer",
+        ] {
+            assert_eq!(&*clean(text, 512), text);
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_on_a_boundary_with_a_mark() {
+        let cut = clean(&"é".repeat(100), 50);
+        assert!(cut.len() <= 50 && cut.ends_with(MARK), "{cut}");
+        assert_eq!(&*clean(&"a".repeat(50), 50), "a".repeat(50));
+    }
+
+    #[test]
+    fn a_token_that_the_cut_would_halve_is_taken_out_first() {
+        let text = format!("{} prt1_{}", "a".repeat(30), "S".repeat(100));
+        assert!(!clean(&text, 50).contains('S'));
+    }
+
+    #[test]
+    fn megabytes_of_tokens_are_cut_and_none_shows() {
+        let text = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2ln ".repeat(40_000);
+        let cut = clean(&text, 512);
+        assert!(cut.len() <= 512 && !cut.contains("eyJ"), "{cut}");
+    }
+
+    #[test]
+    fn a_token_whose_end_was_not_looked_at_is_taken_out() {
+        let text = format!("{}eyJHALF{}", " ".repeat(LOOKED_AT - 7), "x".repeat(100));
+        assert!(!clean(&text, 65_000).contains("HALF"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_fits_and_cleaning_it_again_changes_nothing(text in "(eyJ|prt1_|[Bb]earer |[a-zA-Z.é\u{202e} ]){0,40}", cap in 16_usize..200) {
+            let once = clean(&text, cap);
+            prop_assert!(once.len() <= cap);
+            prop_assert!(!once.contains("prt1_"));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The one thread that owns the file: it takes all events that wait, writes them at once, syncs once,
+//! and answers all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::folder::{File, Folder, Lock};
+use crate::header::Header;
+use crate::keys::Keys;
+use crate::record::{self, Head};
+use crate::{AuditError, Event, Recorded, state};
+
+/// What waits for the writer.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Record(Event, oneshot::Sender<Result<Recorded, AuditError>>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The head of what is on disk, for whoever asks.
+pub(crate) type Synced = Arc<Mutex<Head>>;
+
+/// One segment open for writing, and where the chain has come to.
+pub(crate) struct Writer<F: Folder> {
+    pub(crate) folder: F,
+    pub(crate) file: F::File,
+    pub(crate) keys: Keys,
+    /// The segment's number.
+    pub(crate) number: u64,
+    /// How many of the segment's bytes are on disk.
+    pub(crate) len: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) head: Head,
+    pub(crate) synced: Synced,
+    pub(crate) broken: bool,
+}
+
+impl<F: Folder> Writer<F> {
+    /// Serves until it is told to close or nobody is left, then lets go of the lock.
+    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>, lock: Lock) {
+        let mut waiting = Vec::new();
+        let mut closers = Vec::new();
+        while jobs.blocking_recv_many(&mut waiting, WRITE_EVENTS) > 0 {
+            let mut events = Vec::with_capacity(waiting.len());
+            let mut answers = Vec::with_capacity(waiting.len());
+            for job in waiting.drain(..) {
+                match job {
+                    Job::Record(event, answer) => {
+                        events.push(event);
+                        answers.push(answer);
+                    }
+                    Job::Close(answer) => closers.push(answer),
+                }
+            }
+            if !closers.is_empty() {
+                // What was sent before is still received; nothing more can be sent.
+                jobs.close();
+            }
+            if events.is_empty() {
+                continue;
+            }
+            let written = self.commit(&events);
+            let mut sequence = self.head.sequence;
+            for answer in answers.into_iter().rev() {
+                // Whoever does not wait any more has nothing to lose.
+                let _ = answer.send(written.clone().map(|()| Recorded { sequence }));
+                sequence = sequence.saturating_sub(1);
+            }
+        }
+        drop(self);
+        drop(lock);
+        for closer in closers {
+            let _ = closer.send(());
+        }
+    }
+
+    /// Writes `events` as one write and syncs it. When this answers `Ok`, they are on disk.
+    pub(crate) fn commit(&mut self, events: &[Event]) -> Result<(), AuditError> {
+        if self.broken {
+            return Err(AuditError::Broken);
+        }
+        if self.len >= self.segment_bytes {
+            self.next_segment(false)?;
+        }
+        let (bytes, head) = self.encode(events);
+        if append(&mut self.file, &bytes).is_err() {
+            // What a failed sync left unwritten is never written by another sync on the same
+            // descriptor: the segment ends where it was known to be on disk, and a new one takes
+            // the same records.
+            self.next_segment(true)?;
+            append(&mut self.file, &bytes).map_err(|error| {
+                self.broken = true;
+                AuditError::io("write events")(error)
+            })?;
+        }
+        self.len = self.len.saturating_add(length(&bytes));
+        self.head = head;
+        *self.synced.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        Ok(())
+    }
+
+    fn encode(&self, events: &[Event]) -> (Vec<u8>, Head) {
+        let mut bytes = Vec::with_capacity(events.len().saturating_mul(256));
+        let mut head = self.head;
+        for event in events {
+            let time = event.at.max(head.time);
+            let payload = |out: &mut Vec<u8>| state::encode(event, time, out);
+            let first = self.head.next();
+            head = record::append(&mut bytes, &self.keys, &head, first, time, payload);
+        }
+        (bytes, head)
+    }
+
+    fn next_segment(&mut self, voids: bool) -> Result<(), AuditError> {
+        let number = self.number.saturating_add(1);
+        let header = Header {
+            log: self.keys.log,
+            number,
+            before: self.head,
+            previous_end: self.len,
+            voids,
+        };
+        let header = header.encode(&self.keys);
+        self.file = self.folder.create(number, &header).map_err(|error| {
+            // The new segment may or may not have its name: only opening again can tell.
+            self.broken = true;
+            AuditError::io("begin a segment")(error)
+        })?;
+        (self.number, self.len) = (number, length(&header));
+        Ok(())
+    }
+}
+
+fn append<F: File>(file: &mut F, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            // Nothing was written, and nothing failed.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    file.sync()
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// How many events one write takes at most: 2 MiB of the longest.
+const WRITE_EVENTS: usize = 1024;
