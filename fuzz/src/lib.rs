@@ -9,7 +9,39 @@
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target there is.
-pub const TARGETS: &[Target] = &[("index_page", portcullis_core::testing::fuzz_index_page)];
+pub const TARGETS: &[Target] = &[
+    (
+        "account_name",
+        portcullis_lockout::testing::fuzz_account_name,
+    ),
+    ("audit_record", portcullis_audit::testing::fuzz_audit_record),
+    (
+        "audit_segment",
+        portcullis_audit::testing::fuzz_audit_segment,
+    ),
+    ("cidr", portcullis_ip_list::testing::fuzz_cidr),
+    (
+        "forwarded_header",
+        portcullis_ip_list::testing::fuzz_forwarded_header,
+    ),
+    ("index_page", portcullis_core::testing::fuzz_index_page),
+    ("jwt_claims", portcullis_jwt::testing::fuzz_jwt_claims),
+    ("jwt_header", portcullis_jwt::testing::fuzz_jwt_header),
+    ("jwt_token", portcullis_jwt::testing::fuzz_jwt_token),
+    (
+        "lockout_state",
+        portcullis_lockout::testing::fuzz_lockout_state,
+    ),
+    (
+        "rate_limit_state",
+        portcullis_rate_limit::testing::fuzz_rate_limit_state,
+    ),
+    (
+        "refresh_token",
+        portcullis_session::testing::fuzz_refresh_token,
+    ),
+    ("session_row", portcullis_session::testing::fuzz_session_row),
+];
 
 /// Runs the body called `name` on `data`.
 ///

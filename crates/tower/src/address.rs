@@ -1,0 +1,67 @@
+//! The client's address, and whether it may call.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request;
+use portcullis_core::{Reason, Timestamp};
+use portcullis_ip_list::{AddressList, TrustedProxies, Verdict};
+
+use crate::{Admitted, Gate, Refusal};
+
+/// In a request's extensions: the address of the machine at the other end of the connection. The
+/// server puts it there when it accepts; a request without it is refused.
+///
+/// With the feature `axum`, `axum::extract::ConnectInfo<SocketAddr>` serves as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub IpAddr);
+
+/// Tells the client's address, once for limiter, lockout, list and audit, and checks it against a
+/// list. Leaves a [`portcullis_ip_list::ClientAddress`] in the extensions.
+#[derive(Clone, Debug)]
+pub struct AddressGate {
+    proxies: Arc<TrustedProxies>,
+    list: Arc<AddressList>,
+}
+
+impl AddressGate {
+    /// A gate that believes `proxies` about forwarded addresses and admits what `list` admits.
+    #[must_use]
+    pub fn new(proxies: TrustedProxies, list: AddressList) -> Self {
+        Self {
+            proxies: Arc::new(proxies),
+            list: Arc::new(list),
+        }
+    }
+}
+
+impl Gate for AddressGate {
+    type Pass = Admitted;
+
+    async fn admit(&self, head: &mut request::Parts, _now: Timestamp) -> Result<Admitted, Refusal> {
+        // Without a peer there is nothing to decide by: the server was put together wrongly.
+        let peer = peer(head).ok_or(Reason::Internal)?;
+        let lines = head.headers.get_all(self.proxies.header().as_str());
+        let client = self
+            .proxies
+            .client_address(peer, lines.iter().map(http::HeaderValue::as_bytes))
+            .map_err(|_| Reason::AddressUnknown)?;
+        head.extensions.insert(client);
+        match self.list.check(client.ip()) {
+            Verdict::Admitted => Ok(Admitted),
+            _ => Err(Refusal::new(Reason::AddressRefused)),
+        }
+    }
+}
+
+fn peer(head: &request::Parts) -> Option<IpAddr> {
+    let stated = head.extensions.get::<PeerAddress>().map(|peer| peer.0);
+    #[cfg(feature = "axum")]
+    let stated = stated.or_else(|| {
+        let info = head
+            .extensions
+            .get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        info.map(|info| info.0.ip())
+    });
+    stated
+}

@@ -1,0 +1,69 @@
+//! What every primitive does to a request head: admit it with a pass, or refuse it.
+
+use std::future::Future;
+
+use http::{request, response};
+use portcullis_core::Timestamp;
+
+use crate::Refusal;
+
+/// Admits a request or refuses it, by its head alone.
+///
+/// What a gate has proved it leaves in `head.extensions` as a type that only the proving crate can
+/// make. A gate that admits wrongly opens everything behind it; one that refuses wrongly costs its
+/// caller a retry: when unsure, refuse.
+///
+/// The future may be dropped at any await, when a client hangs up: nothing may be lost by it.
+pub trait Gate: Clone + Send + Sync + 'static {
+    /// What is held while the request is answered, and dropped after the response's body.
+    type Pass: Pass;
+
+    /// Decides on the request that arrived at `now`.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that becomes the response.
+    fn admit(
+        &self,
+        head: &mut request::Parts,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Self::Pass, Refusal>> + Send;
+}
+
+/// Held from admission until the response's body is gone: permits in flight, headers to add.
+pub trait Pass: Send + 'static {
+    /// Adds what the gate has to say to a response of the handler.
+    fn settle(&mut self, head: &mut response::Parts);
+}
+
+/// The pass of a gate that holds nothing and says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Admitted;
+
+impl Pass for Admitted {
+    fn settle(&mut self, _head: &mut response::Parts) {}
+}
+
+/// Two gates, one behind the other: the second sees what the first left, and only if it admitted.
+#[derive(Clone, Debug)]
+pub struct Both<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: Gate, B: Gate> Gate for Both<A, B> {
+    type Pass = (A::Pass, B::Pass);
+
+    async fn admit(
+        &self,
+        head: &mut request::Parts,
+        now: Timestamp,
+    ) -> Result<Self::Pass, Refusal> {
+        let first = self.0.admit(head, now).await?;
+        let second = self.1.admit(head, now).await?;
+        Ok((first, second))
+    }
+}
+
+impl<A: Pass, B: Pass> Pass for (A, B) {
+    fn settle(&mut self, head: &mut response::Parts) {
+        self.1.settle(head);
+        self.0.settle(head);
+    }
+}

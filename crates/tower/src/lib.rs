@@ -1,0 +1,66 @@
+//! Layers for axum and any tower service: gates that admit a request with a proof, or refuse it.
+//!
+//! ```
+//! use std::num::NonZeroUsize;
+//! use portcullis_core::{SystemClock, testing::FakeClock};
+//! use portcullis_tower::{Admitted, Gate, GateLayer, Refusal};
+//! use portcullis_core::{Reason, Timestamp};
+//! use tower::{Layer, ServiceExt};
+//!
+//! /// Admits whoever says the word.
+//! #[derive(Clone)]
+//! struct Password(&'static str);
+//!
+//! impl Gate for Password {
+//!     type Pass = Admitted;
+//!     async fn admit(&self, head: &mut http::request::Parts, _now: Timestamp) -> Result<Admitted, Refusal> {
+//!         match head.headers.get("x-word") {
+//!             Some(word) if word.as_bytes() == self.0.as_bytes() => Ok(Admitted),
+//!             _ => Err(Refusal::new(Reason::CredentialsMissing)),
+//!         }
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let handler = tower::service_fn(|_: http::Request<String>| async {
+//!     Ok::<_, std::convert::Infallible>(http::Response::new(String::from("hello")))
+//! });
+//! let guarded = GateLayer::new(Password("sesame"), SystemClock).layer(handler);
+//! let refused = guarded.oneshot(http::Request::new(String::new())).await.unwrap();
+//! assert_eq!(refused.status(), 401);
+//! # });
+//! ```
+//!
+//! | Gate | Admits | Leaves in the extensions |
+//! |---|---|---|
+//! | [`AddressGate`] | listed client addresses | [`portcullis_ip_list::ClientAddress`] |
+//! | [`LimitGate`] | as many requests of a key as its quota | nothing; headers on the response |
+//! | [`BearerGate`] | a verified access token of a live session | [`portcullis_jwt::AccessToken`] |
+//! | [`Check`] | what a plain function admits | what the function leaves |
+//!
+//! [`Stack`] puts them in the one safe order; [`respond`] alone turns a reason into a response;
+//! [`RecordLayer`] writes refusals to the audit log; [`ArrivalLayer`] reads the clock once.
+//! It does not route, terminate TLS or read bodies.
+#![forbid(unsafe_code)]
+
+mod address;
+mod arrival;
+mod bearer;
+mod check;
+mod gate;
+mod limit;
+mod record;
+mod respond;
+mod service;
+mod stack;
+
+pub use address::{AddressGate, PeerAddress};
+pub use arrival::{Arrival, ArrivalLayer, ArrivalService, RequestId};
+pub use bearer::BearerGate;
+pub use check::Check;
+pub use gate::{Admitted, Both, Gate, Pass};
+pub use limit::{LimitGate, LimitKey, LimitPass};
+pub use record::{RecordLayer, RecordPolicy, RecordService};
+pub use respond::{Problem, Refusal, Refused, respond};
+pub use service::{GateBody, GateLayer, GateService};
+pub use stack::{AddressFirst, Stack, ThenCheck, ThenLimit, ThenToken};

@@ -1,0 +1,460 @@
+//! The one function that turns a reason into a response.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use portcullis_core::Reason;
+use serde::Serialize;
+
+/// A gate's no: the reason, and what the response needs beyond it.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    reason: Reason,
+    retry_after: Option<Duration>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A refusal for that reason.
+    #[must_use]
+    pub const fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            retry_after: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The caller is to wait that long; the header says whole seconds, rounded up.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The response carries this header too.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Why, for log and audit.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+/// In a response's extensions: it is a refusal, and why. For the layers that log and audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub Reason);
+
+/// What the wire learns of a reason: an RFC 9457 problem with a `code`.
+///
+/// ```
+/// use portcullis_core::Reason;
+/// use portcullis_tower::Problem;
+///
+/// let expired = Problem::of(Reason::TokenExpired);
+/// assert_eq!((expired.status(), expired.code()), (http::StatusCode::UNAUTHORIZED, "408_TOKEN_EXPIRED"));
+/// // A locked account, a wrong password and an unknown user are one answer.
+/// assert_eq!(Problem::of(Reason::AccountLocked), Problem::of(Reason::UserUnknown));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: &'static str,
+    /// The `error` of an RFC 6750 challenge; empty for a challenge without one.
+    challenge: Option<&'static str>,
+    grpc_status: u16,
+}
+
+impl Problem {
+    /// The answer to that reason.
+    #[must_use]
+    pub const fn of(reason: Reason) -> Self {
+        match reason {
+            Reason::BadRequest | Reason::AddressUnknown => BAD_REQUEST,
+            Reason::BodyTooLarge => BODY_TOO_LARGE,
+            Reason::AddressRefused => ADDRESS_REFUSED,
+            Reason::RateLimited => RATE_LIMITED,
+            Reason::CredentialsMissing => CREDENTIALS_MISSING,
+            Reason::TokenMalformed
+            | Reason::TokenInvalid
+            | Reason::TokenNotYetValid
+            | Reason::TokenRevoked
+            | Reason::TokenReplayed => TOKEN_INVALID,
+            Reason::TokenExpired => TOKEN_EXPIRED,
+            // One answer on purpose: which of them it was would help a guesser.
+            Reason::UserUnknown
+            | Reason::UserDisabled
+            | Reason::PasswordWrong
+            | Reason::AccountLocked
+            | Reason::AttemptsExceeded => CREDENTIALS_REFUSED,
+            Reason::PasswordChangeRequired => PASSWORD_CHANGE_REQUIRED,
+            Reason::RoleMissing => ROLE_MISSING,
+            Reason::SecondFactorRequired => SECOND_FACTOR_REQUIRED,
+            Reason::Overloaded
+            | Reason::StoreContended
+            | Reason::StoreUnavailable
+            | Reason::StoreUnknown
+            | Reason::AuditUnavailable => UNAVAILABLE,
+            // What this release does not know is the service's fault, and closed.
+            _ => INTERNAL,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The code in the body, such as `429_RATE_LIMITED`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+/// Turns a refusal into the response: an RFC 9457 problem with `code`, `WWW-Authenticate` (RFC 6750
+/// §3, RFC 9470 §3) where credentials would help, `Retry-After` in whole seconds rounded up.
+///
+/// `request` tells whether the caller speaks gRPC; it is answered with a `grpc-status` then.
+#[must_use]
+pub fn respond(refusal: &Refusal, request: &HeaderMap) -> Response<Full<Bytes>> {
+    let problem = Problem::of(refusal.reason);
+    let mut response = if is_grpc(request) {
+        grpc(&problem)
+    } else {
+        json(&problem)
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let unavailable = problem.status == StatusCode::SERVICE_UNAVAILABLE;
+    if let Some(wait) = refusal
+        .retry_after
+        .or(unavailable.then_some(Duration::from_secs(1)))
+    {
+        headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds_up(wait)));
+    }
+    for (name, value) in &refusal.headers {
+        headers.insert(name, value.clone());
+    }
+    response.extensions_mut().insert(Refused(refusal.reason));
+    response
+}
+
+fn json(problem: &Problem) -> Response<Full<Bytes>> {
+    #[derive(Serialize)]
+    struct Body {
+        r#type: &'static str,
+        title: &'static str,
+        status: u16,
+        detail: &'static str,
+        code: &'static str,
+    }
+    let body = Body {
+        r#type: "about:blank",
+        title: problem.title,
+        status: problem.status.as_u16(),
+        detail: problem.detail,
+        code: problem.code,
+    };
+    // A struct of strings and a number always serialises; an empty body would still be refused.
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = problem.status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    if let Some(value) = problem.challenge.and_then(challenge) {
+        headers.insert(WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// Trailers-only, as the gRPC protocol over HTTP/2 has it for a call that fails at once.
+fn grpc(problem: &Problem) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(problem.grpc_status));
+    headers.insert("grpc-message", HeaderValue::from_static(problem.code));
+    response
+}
+
+fn is_grpc(request: &HeaderMap) -> bool {
+    let content_type = request.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
+}
+
+fn challenge(error: &'static str) -> Option<HeaderValue> {
+    let text = if error.is_empty() {
+        String::from("Bearer realm=\"portcullis\"")
+    } else {
+        format!("Bearer realm=\"portcullis\", {error}")
+    };
+    HeaderValue::try_from(text).ok()
+}
+
+/// Rounded up: a client that waits as long as it is told is admitted.
+fn whole_seconds_up(wait: Duration) -> u64 {
+    wait.as_secs()
+        .saturating_add(u64::from(wait.subsec_nanos() > 0))
+        .max(1)
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.title)
+    }
+}
+
+const BAD_REQUEST: Problem = Problem {
+    status: StatusCode::BAD_REQUEST,
+    code: "400_BAD_REQUEST",
+    title: "The request cannot be read",
+    detail: "Correct the request before sending it again.",
+    challenge: None,
+    grpc_status: 3,
+};
+const BODY_TOO_LARGE: Problem = Problem {
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    code: "413_BODY_TOO_LARGE",
+    title: "The body is too large",
+    detail: "Send a smaller body.",
+    challenge: None,
+    grpc_status: 8,
+};
+const ADDRESS_REFUSED: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_FORBIDDEN",
+    title: "Not from this address",
+    detail: "Ask an administrator to register the address you call from.",
+    challenge: None,
+    grpc_status: 7,
+};
+const RATE_LIMITED: Problem = Problem {
+    status: StatusCode::TOO_MANY_REQUESTS,
+    code: "429_RATE_LIMITED",
+    title: "Too many requests",
+    detail: "Wait as long as Retry-After says, then try again.",
+    challenge: None,
+    grpc_status: 8,
+};
+const CREDENTIALS_MISSING: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "401_UNAUTHORIZED",
+    title: "Credentials are needed",
+    detail: "Sign in and send the access token as a Bearer token.",
+    challenge: Some(""),
+    grpc_status: 16,
+};
+const CREDENTIALS_REFUSED: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "401_UNAUTHORIZED",
+    title: "The credentials are not accepted",
+    detail: "Check the user name and the password; after several failures, wait.",
+    challenge: Some(""),
+    grpc_status: 16,
+};
+const TOKEN_INVALID: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "401_UNAUTHORIZED",
+    title: "The token is not accepted",
+    detail: "Sign in again.",
+    challenge: Some("error=\"invalid_token\", error_description=\"the token is not accepted\""),
+    grpc_status: 16,
+};
+const TOKEN_EXPIRED: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "408_TOKEN_EXPIRED",
+    title: "The token has expired",
+    detail: "Use the refresh token for a new one, or sign in again.",
+    challenge: Some("error=\"invalid_token\", error_description=\"the token has expired\""),
+    grpc_status: 16,
+};
+const PASSWORD_CHANGE_REQUIRED: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_PASSWORD_CHANGE_REQUIRED",
+    title: "The password must be changed first",
+    detail: "Change the password; nothing else is open until then.",
+    challenge: None,
+    grpc_status: 9,
+};
+const ROLE_MISSING: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_FORBIDDEN",
+    title: "Not with this account",
+    detail: "The account lacks the role that this needs.",
+    challenge: None,
+    grpc_status: 7,
+};
+const SECOND_FACTOR_REQUIRED: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "403_FORBIDDEN",
+    title: "A second factor is needed",
+    detail: "Show the second factor, then try again.",
+    challenge: Some(
+        "error=\"insufficient_user_authentication\", \
+         error_description=\"a second factor is needed\"",
+    ),
+    grpc_status: 16,
+};
+const UNAVAILABLE: Problem = Problem {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    code: "503_UNAVAILABLE",
+    title: "Not possible at this moment",
+    detail: "Wait as long as Retry-After says, then try again.",
+    challenge: None,
+    grpc_status: 14,
+};
+const INTERNAL: Problem = Problem {
+    status: StatusCode::INTERNAL_SERVER_ERROR,
+    code: "500_INTERNAL",
+    title: "The service is at fault",
+    detail: "Report the X-Request-Id to whoever runs the service.",
+    challenge: None,
+    grpc_status: 13,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    fn answered(refusal: &Refusal) -> (http::response::Parts, serde_json::Value) {
+        let (head, body) = respond(refusal, &HeaderMap::new()).into_parts();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let bytes = runtime.block_on(body.collect()).unwrap().to_bytes();
+        (head, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[test]
+    fn each_reason_has_its_status_code_and_challenge() {
+        let invalid = "Bearer realm=\"portcullis\", error=\"invalid_token\", error_description=\"the token is not accepted\"";
+        let cases = [
+            (Reason::BadRequest, 400, "400_BAD_REQUEST", None),
+            (Reason::BodyTooLarge, 413, "413_BODY_TOO_LARGE", None),
+            (Reason::AddressRefused, 403, "403_FORBIDDEN", None),
+            (Reason::RateLimited, 429, "429_RATE_LIMITED", None),
+            (
+                Reason::CredentialsMissing,
+                401,
+                "401_UNAUTHORIZED",
+                Some("Bearer realm=\"portcullis\""),
+            ),
+            (Reason::TokenInvalid, 401, "401_UNAUTHORIZED", Some(invalid)),
+            (Reason::TokenRevoked, 401, "401_UNAUTHORIZED", Some(invalid)),
+            (
+                Reason::TokenExpired,
+                401,
+                "408_TOKEN_EXPIRED",
+                Some(
+                    "Bearer realm=\"portcullis\", error=\"invalid_token\", error_description=\"the token has expired\"",
+                ),
+            ),
+            (
+                Reason::SecondFactorRequired,
+                401,
+                "403_FORBIDDEN",
+                Some(
+                    "Bearer realm=\"portcullis\", error=\"insufficient_user_authentication\", error_description=\"a second factor is needed\"",
+                ),
+            ),
+            (Reason::RoleMissing, 403, "403_FORBIDDEN", None),
+            (Reason::StoreUnknown, 503, "503_UNAVAILABLE", None),
+            (Reason::Internal, 500, "500_INTERNAL", None),
+        ];
+        for (reason, status, code, challenge) in cases {
+            let (head, body) = answered(&Refusal::new(reason));
+            assert_eq!(head.status.as_u16(), status, "{reason}");
+            assert_eq!(body["status"], status, "{reason}");
+            assert_eq!(body["code"], code, "{reason}");
+            let given = head
+                .headers
+                .get(WWW_AUTHENTICATE)
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(given, challenge, "{reason}");
+            assert_eq!(head.headers[CONTENT_TYPE], "application/problem+json");
+            assert_eq!(head.headers[CACHE_CONTROL], "no-store");
+            assert_eq!(head.extensions.get(), Some(&Refused(reason)));
+        }
+    }
+
+    #[test]
+    fn unknown_wrong_locked_crowded_and_disabled_are_the_very_same_answer() {
+        let of = |reason| {
+            let (head, body) = answered(&Refusal::new(reason));
+            (head.status, head.headers, body)
+        };
+        let wrong = of(Reason::PasswordWrong);
+        for reason in [
+            Reason::UserUnknown,
+            Reason::AccountLocked,
+            Reason::AttemptsExceeded,
+            Reason::UserDisabled,
+        ] {
+            assert_eq!(of(reason), wrong, "{reason}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_to_whole_seconds() {
+        let cases = [
+            (1, "1"),
+            (999_999_999, "1"),
+            (1_000_000_000, "1"),
+            (1_000_000_001, "2"),
+        ];
+        for (nanos, header) in cases {
+            let limited =
+                Refusal::new(Reason::RateLimited).retry_after(Duration::from_nanos(nanos));
+            assert_eq!(answered(&limited).0.headers[RETRY_AFTER], header);
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_away_tells_when_to_come_back() {
+        assert_eq!(
+            answered(&Refusal::new(Reason::StoreUnavailable)).0.headers[RETRY_AFTER],
+            "1"
+        );
+    }
+
+    #[test]
+    fn a_grpc_caller_gets_a_grpc_status() {
+        let mut request = HeaderMap::new();
+        request.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/grpc+proto"),
+        );
+        for (reason, status) in [
+            (Reason::TokenExpired, "16"),
+            (Reason::RateLimited, "8"),
+            (Reason::RoleMissing, "7"),
+        ] {
+            let response = respond(&Refusal::new(reason), &request);
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["grpc-status"], status);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Headers of tokens, well signed.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::run("jwt_header", data));
+
+/// Built without the fuzzer, there is nothing to run: `cargo test -p portcullis-fuzz` replays.
+#[cfg(not(fuzzing))]
+fn main() {}
