@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::hint::black_box;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -16,6 +17,9 @@ use std::task::{Context, Poll, Waker};
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis_benches::ratio;
 use portcullis_core::{AnyStore, Key, Memory, Next, Scope, Store, Timestamp, Value};
+use portcullis_store_sqlite::Sqlite;
+use rusqlite::Connection;
+use tokio::task::JoinSet;
 
 const COUNTER: Scope = Scope::new("counter");
 const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -85,5 +89,56 @@ fn stores(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stores);
+/// A round is one call of each of so many callers on one key; the floor gives each a transaction.
+fn sqlite(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path().join("ours.db"), NOW).unwrap();
+    let floor = by_hand(&folder.path().join("floor.db"));
+    for callers in [1, 16, 256] {
+        let case = format!("sqlite/callers/{callers}");
+        let round = || {
+            runtime.block_on(async {
+                let mut calls = JoinSet::new();
+                for _ in 0..callers {
+                    let store = store.clone();
+                    let call =
+                        async move { store.update(Key::new(COUNTER, b"hot"), NOW, count).await };
+                    calls.spawn(call);
+                }
+                while let Some(number) = calls.join_next().await {
+                    black_box(number.unwrap().unwrap());
+                }
+            });
+        };
+        criterion.bench_function(&case, |b| b.iter(round));
+        let each = || (0..callers).for_each(|_| transaction(&floor));
+        ratio("stores", &case, "floor", round, each);
+    }
+}
+
+fn by_hand(path: &Path) -> Connection {
+    let floor = Connection::open(path).unwrap();
+    floor
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             CREATE TABLE counter (id INTEGER PRIMARY KEY, number INTEGER NOT NULL);
+             INSERT INTO counter VALUES (1, 0);",
+        )
+        .unwrap();
+    floor
+}
+
+fn transaction(floor: &Connection) {
+    let number: i64 = floor
+        .prepare_cached("UPDATE counter SET number = number + 1 WHERE id = 1 RETURNING number")
+        .unwrap()
+        .query_row([], |row| row.get(0))
+        .unwrap();
+    black_box(number);
+}
+
+criterion_group!(benches, stores, sqlite);
 criterion_main!(benches);

@@ -1,5 +1,9 @@
 //! A guesser, twenty logins of the owner at once, a crash, and an administrator.
-#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
+#![allow(
+    clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    reason = "an example talks to its reader, and counts to twenty"
+)]
 
 use std::time::Duration;
 
@@ -54,7 +58,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A settled failure locks.
     if let Reserved::Granted(reservation) = lockout.reserve(&kim, later).await? {
         let settled = lockout.settle(reservation, Outcome::Failure, later).await?;
-        if let Settled::Locked { until, .. } = settled {
+        if let Settled::Counted {
+            newly_locked: Some(until),
+            ..
+        } = settled
+        {
             println!("locked until {until}");
         }
     }

@@ -1,0 +1,315 @@
+//! Counts attempts in a store, and keeps the list of locked accounts.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use portcullis_core::{Index, IndexError, Key, Scope, Store, Timestamp, entropy};
+
+use crate::decide::{self, Reserve, Settle, Standing};
+use crate::state::Ticket;
+use crate::{AccountName, Error, LockoutPolicy};
+
+/// Counts every account's attempts in a store, before their passwords are looked at.
+///
+/// Any future here may be dropped at any await: what was not written is not counted, and a reservation
+/// that was written and lost lapses. A store that fails means refuse.
+pub struct Lockout<S> {
+    store: S,
+    policy: LockoutPolicy,
+    /// When the full list may next be swept, so that a flood of locks cannot buy a sweep each.
+    sweep_after: AtomicU64,
+}
+
+/// One of the attempts that an account has left, taken. Settle it, whatever comes; one that is dropped
+/// lapses into a failure.
+#[must_use = "a reservation that nobody settles counts as a failure"]
+pub struct Reservation {
+    account: AccountName,
+    ticket: Ticket,
+}
+
+/// What an attempt is answered before its password is looked at.
+#[derive(Debug)]
+#[must_use]
+pub enum Reserved {
+    /// Verify the password, then settle.
+    Granted(Reservation),
+    /// The account is locked. Answer as if the password were wrong, after as much work.
+    Locked {
+        /// When the lock ends by itself.
+        until: Timestamp,
+    },
+    /// As many attempts are under way as failures are left. Nothing is counted; wait for one of them to
+    /// settle and ask again, or answer as if the password were wrong.
+    Crowded,
+}
+
+/// How an attempt went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The password was right.
+    Success,
+    /// It was wrong, or there is no such user.
+    Failure,
+    /// No password was looked at, or the caller was told nothing about it: the service was too busy or
+    /// at fault. The attempt is given back.
+    Unverified,
+}
+
+/// What became of an attempt. Only [`Settled::Cleared`] admits anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Settled {
+    /// The success stands, and there are no failures any more.
+    Cleared,
+    /// The failure is counted, or the attempt was given back.
+    Counted {
+        /// Consecutive failures now, those that lapsed included.
+        failures: u32,
+        /// When the lock ends that this failure started, if it did.
+        newly_locked: Option<Timestamp>,
+        /// Whether the lock that was started stands in the list of [`Lockout::locked`]. It holds
+        /// without: the list was full, or its page could not be written.
+        listed: bool,
+    },
+    /// Others have locked the account meanwhile: refuse, whatever the outcome was.
+    Locked {
+        /// When the lock ends by itself.
+        until: Timestamp,
+    },
+}
+
+/// How an account stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not locked.
+    Open {
+        /// Consecutive failures so far, those that lapsed included.
+        failures: u32,
+    },
+    /// Locked.
+    Locked {
+        /// When the lock ends by itself.
+        until: Timestamp,
+    },
+}
+
+/// A row of the administrator's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockedAccount {
+    /// Whose lock it is.
+    pub account: AccountName,
+    /// When it ends by itself.
+    pub until: Timestamp,
+}
+
+impl<S: Store> Lockout<S> {
+    /// Counts in `store`, after `policy`.
+    ///
+    /// A volatile store forgets counts and locks when the process ends, so each restart is worth one
+    /// more round of guesses.
+    pub fn new(store: S, policy: LockoutPolicy) -> Self {
+        Self {
+            store,
+            policy,
+            sweep_after: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes one of `account`'s attempts, before its password is looked at.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is granted then.
+    pub async fn reserve(&self, account: &AccountName, now: Timestamp) -> Result<Reserved, Error> {
+        let nonce = u32::from_be_bytes(entropy()?);
+        let policy = self.policy.clone();
+        let step = move |current: Option<&[u8]>| decide::reserve(current, &policy, nonce, now);
+        let answer = self.store.update(key(account), now, step).await??;
+        Ok(match answer {
+            Reserve::Granted(ticket) => Reserved::Granted(Reservation {
+                account: account.clone(),
+                ticket,
+            }),
+            Reserve::Locked { until } => Reserved::Locked { until },
+            Reserve::Crowded => Reserved::Crowded,
+        })
+    }
+
+    /// Says how the attempt went. Answer the caller only after this has: what is settled before it is
+    /// told is what keeps guesses within the limit.
+    ///
+    /// # Errors
+    /// [`Error`]; refuse then, whatever the outcome was. The reservation lapses, or was settled.
+    pub async fn settle(
+        &self,
+        reservation: Reservation,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Result<Settled, Error> {
+        let Reservation { account, ticket } = reservation;
+        let mut listed = false;
+        let mut settled = self
+            .settle_once(&account, ticket, outcome, false, now)
+            .await?;
+        if settled == Settle::ListFirst {
+            // The list before the lock: a lock that nobody sees would be worse than a row without one.
+            // A list that is full or lost must not save the account from its lock.
+            listed = self.list(&account, now).await.is_ok();
+            settled = self
+                .settle_once(&account, ticket, outcome, true, now)
+                .await?;
+        }
+        Ok(match settled {
+            Settle::Cleared => Settled::Cleared,
+            Settle::Counted { failures } => Settled::Counted {
+                failures: failures.into(),
+                newly_locked: None,
+                listed: false,
+            },
+            Settle::NewlyLocked { until } => {
+                // And after it, too: `locked` may have taken the row out in between as a stale one.
+                listed |= self.list(&account, now).await.is_ok();
+                Settled::Counted {
+                    failures: self.policy.failures().into(),
+                    newly_locked: Some(until),
+                    listed,
+                }
+            }
+            Settle::Locked { until } => Settled::Locked { until },
+            // `decide` asks to list only an account that was not said to be.
+            Settle::ListFirst => return Err(Error::Corrupt),
+        })
+    }
+
+    /// How the account stands; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn status(&self, account: &AccountName, now: Timestamp) -> Result<Status, Error> {
+        let policy = self.policy.clone();
+        let step = move |current: Option<&[u8]>| decide::status(current, &policy, now);
+        let standing = self.store.update(key(account), now, step).await??;
+        Ok(match standing {
+            Standing::Open { failures } => Status::Open {
+                failures: failures.into(),
+            },
+            Standing::Locked { until } => Status::Locked { until },
+        })
+    }
+
+    /// Lifts the account's lock and forgets its failures; answers whether it was locked. A state that
+    /// does not decode locks, too, and is removed.
+    ///
+    /// # Errors
+    /// [`Error`]. [`Error::Index`] means that the lock is lifted and its row in the list is left; the
+    /// next [`Lockout::locked`] takes it out.
+    pub async fn unlock(&self, account: &AccountName, now: Timestamp) -> Result<bool, Error> {
+        let policy = self.policy.clone();
+        let step = move |current: Option<&[u8]>| decide::unlock(current, &policy, now);
+        let lifted = self.store.update(key(account), now, step).await?;
+        self.unlist(account, now).await?;
+        Ok(lifted)
+    }
+
+    /// The accounts that are locked now, sorted by name: at most 16 000, spread by hash over pages that
+    /// can be full a little before. Rows whose lock is over are taken out on the way.
+    ///
+    /// # Errors
+    /// [`Error`] when a page of the list, or an account in it, cannot be read.
+    pub async fn locked(&self, now: Timestamp) -> Result<Vec<LockedAccount>, Error> {
+        let mut locked = Vec::new();
+        for member in LOCKED.members(&self.store, b"", now).await? {
+            let name = String::from_utf8(member).ok();
+            let Some(account) = name.and_then(|name| AccountName::parse(&name).ok()) else {
+                continue;
+            };
+            match self.status(&account, now).await {
+                Ok(Status::Locked { until }) => locked.push(LockedAccount { account, until }),
+                Ok(Status::Open { .. }) => self.unlist(&account, now).await?,
+                // Locked in effect until somebody unlocks it, and so in the list until then.
+                Err(Error::Corrupt) => locked.push(LockedAccount {
+                    account,
+                    until: Timestamp::MAX,
+                }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(locked)
+    }
+
+    /// The policy in force.
+    pub const fn policy(&self) -> &LockoutPolicy {
+        &self.policy
+    }
+
+    async fn settle_once(
+        &self,
+        account: &AccountName,
+        ticket: Ticket,
+        outcome: Outcome,
+        listed: bool,
+        now: Timestamp,
+    ) -> Result<Settle, Error> {
+        let policy = self.policy.clone();
+        let step = move |current: Option<&[u8]>| {
+            decide::settle(current, &policy, ticket, outcome, listed, now)
+        };
+        self.store.update(key(account), now, step).await?
+    }
+
+    async fn list(&self, account: &AccountName, now: Timestamp) -> Result<(), Error> {
+        let member = account.as_str().as_bytes();
+        match LOCKED.insert(&self.store, b"", member, now).await {
+            Err(IndexError::Full(_)) if self.may_sweep(now) => {
+                self.locked(now).await?;
+                Ok(LOCKED.insert(&self.store, b"", member, now).await?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// Takes the row out, and puts it back if a lock began meanwhile. Whoever locks writes the row
+    /// before and after the lock; so either it writes the row after this took it out, or this sees
+    /// the lock.
+    async fn unlist(&self, account: &AccountName, now: Timestamp) -> Result<(), Error> {
+        let member = account.as_str().as_bytes();
+        LOCKED.remove(&self.store, b"", member, now).await?;
+        if matches!(self.status(account, now).await?, Status::Locked { .. }) {
+            LOCKED.insert(&self.store, b"", member, now).await?;
+        }
+        Ok(())
+    }
+
+    fn may_sweep(&self, now: Timestamp) -> bool {
+        let due = self.sweep_after.load(Ordering::Relaxed);
+        let next = now.saturating_add(SWEEP_EVERY).as_unix_nanos();
+        now.as_unix_nanos() >= due
+            && self
+                .sweep_after
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+fn key(account: &AccountName) -> Key {
+    Key::new(ACCOUNTS, account.as_str().as_bytes())
+}
+
+impl<S> fmt::Debug for Lockout<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lockout")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reservation(..)")
+    }
+}
+
+const ACCOUNTS: Scope = Scope::new("lockout");
+const LOCKED: Index = Index::new(Scope::new("lockout-list"), 64, 250);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
