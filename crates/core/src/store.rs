@@ -27,6 +27,8 @@ use crate::Timestamp;
 ///    that its step applies at most once, and nobody else's answer is lost.
 /// 7. **A panicking step reaches its own caller alone**, and writes nothing.
 /// 8. **Acknowledged is kept**, as far as [`Store::durability`] says.
+/// 9. **The step is obeyed.** Each [`Next`] does what it says, for every value that is admitted.
+/// 10. **Never an empty slice.** A step is shown the bytes there are, or none.
 ///
 /// A backend is one that passes `testing::store_conformance`.
 ///
