@@ -1,0 +1,121 @@
+//! One attempt to sign in: what was said, and what is known of who said it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use portcullis_audit::{Action, Event};
+use portcullis_core::{Secret, Timestamp};
+
+/// A name, a password, and where they came from.
+///
+/// ```
+/// use portcullis_core::Secret;
+/// use portcullis_sign_in::Attempt;
+///
+/// let attempt = Attempt::new("alice", Secret::from(b"correct horse".as_slice()))
+///     .address("192.0.2.1".parse()?, "peer")
+///     .user_agent("curl/8");
+/// assert_eq!(format!("{attempt:?}"), "Attempt(..)");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone)]
+pub struct Attempt {
+    pub(crate) name: String,
+    pub(crate) password: Secret,
+    origin: Origin,
+}
+
+/// Where an attempt came from, for the audit log.
+#[derive(Clone, Default)]
+pub(crate) struct Origin {
+    address: Option<(IpAddr, &'static str)>,
+    user_agent: String,
+    client_system: String,
+    request_id: String,
+}
+
+impl Attempt {
+    /// An attempt of `name` with `password`, from nowhere in particular. A name too long to be one
+    /// is kept as far as the audit log would.
+    #[must_use]
+    pub fn new(name: &str, password: Secret) -> Self {
+        Self {
+            name: bounded(name),
+            password,
+            origin: Origin::default(),
+        }
+    }
+
+    /// The client's address, and where it came from: `peer`, `forwarded` or `supplied`.
+    #[must_use]
+    pub fn address(mut self, ip: IpAddr, source: &'static str) -> Self {
+        self.origin.address = Some((ip, source));
+        self
+    }
+
+    /// The client's `User-Agent`.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: &str) -> Self {
+        self.origin.user_agent = bounded(user_agent);
+        self
+    }
+
+    /// The client application.
+    #[must_use]
+    pub fn client_system(mut self, client_system: &str) -> Self {
+        self.origin.client_system = bounded(client_system);
+        self
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub fn request_id(mut self, request_id: &str) -> Self {
+        self.origin.request_id = bounded(request_id);
+        self
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn into_parts(self) -> (String, Secret, Origin) {
+        (self.name, self.password, self.origin)
+    }
+}
+
+impl Origin {
+    /// An event of this origin; what is not known is left out.
+    pub(crate) fn event(&self, action: Action, at: Timestamp) -> Event {
+        let mut event = Event::new(action, at);
+        if let Some((ip, source)) = self.address {
+            event = event.address(ip, source);
+        }
+        if !self.user_agent.is_empty() {
+            event = event.user_agent(&self.user_agent);
+        }
+        if !self.client_system.is_empty() {
+            event = event.client_system(&self.client_system);
+        }
+        if !self.request_id.is_empty() {
+            event = event.request_id(&self.request_id);
+        }
+        event
+    }
+}
+
+/// At most this much of any text is carried along: more than a name or a field of the log can be.
+fn bounded(text: &str) -> String {
+    let mut end = text.len().min(TEXT_BYTES);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attempt(..)")
+    }
+}
+
+const TEXT_BYTES: usize = 2048;

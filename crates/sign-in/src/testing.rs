@@ -1,0 +1,233 @@
+//! A hasher and a table of users for tests, which do as they are told.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use portcullis_core::{Secret, Timestamp};
+use portcullis_lockout::AccountName;
+use tokio::time::sleep;
+
+use crate::{Credential, Directory, DirectoryError, HashError, Hasher, Hashing};
+
+/// Takes as long as it is told for each password, by the runtime's clock, and hides nothing: its
+/// hashes hold the password in hexadecimal. Clones share counts and orders.
+///
+/// ```
+/// use portcullis_core::Secret;
+/// use portcullis_sign_in::testing::StubHasher;
+/// use portcullis_sign_in::{HashError, Hasher};
+/// use std::time::Duration;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// # runtime.block_on(async {
+/// let hasher = StubHasher::new(Duration::ZERO);
+/// let password = || Secret::from(b"correct horse".as_slice());
+/// assert_eq!(hasher.verify(StubHasher::phc(&password()), password()).await, Ok(true));
+/// hasher.answer(Some(HashError::Failed));
+/// assert_eq!(hasher.hash(password()).await, Err(HashError::Failed));
+/// assert_eq!(hasher.calls(), 2);
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct StubHasher {
+    cost: Duration,
+    orders: Arc<Orders>,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    calls: AtomicUsize,
+    panics: AtomicBool,
+    answer: Mutex<Option<HashError>>,
+}
+
+impl StubHasher {
+    /// A hasher that takes `cost` for each password.
+    #[must_use]
+    pub fn new(cost: Duration) -> Self {
+        Self {
+            cost,
+            orders: Arc::default(),
+        }
+    }
+
+    /// The hash of `password`.
+    #[must_use]
+    pub fn phc(password: &Secret) -> String {
+        password
+            .expose()
+            .iter()
+            .fold(String::from(NOW), |mut hash, byte| {
+                // Writing to a String does not fail.
+                let _ = write!(hash, "{byte:02x}");
+                hash
+            })
+    }
+
+    /// The hash of `password` at a cost of former times.
+    #[must_use]
+    pub fn outdated(password: &Secret) -> String {
+        Self::phc(password).replace(NOW, BEFORE)
+    }
+
+    /// From now on every call ends with this error, at once as an overloaded pool does, or none does.
+    pub fn answer(&self, error: Option<HashError>) {
+        *lock(&self.orders.answer) = error;
+    }
+
+    /// From now on every call panics, or none does.
+    pub fn panic(&self, panics: bool) {
+        self.orders.panics.store(panics, Ordering::SeqCst);
+    }
+
+    /// How many passwords were hashed or verified, or were to be.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.orders.calls.load(Ordering::SeqCst)
+    }
+
+    async fn work(&self) -> Result<(), HashError> {
+        self.orders.calls.fetch_add(1, Ordering::SeqCst);
+        let answer = *lock(&self.orders.answer);
+        if let Some(error) = answer {
+            return Err(error);
+        }
+        if !self.cost.is_zero() {
+            sleep(self.cost).await;
+        }
+        #[expect(clippy::panic, reason = "it was told to")]
+        if self.orders.panics.load(Ordering::SeqCst) {
+            panic!("the hasher panics on command");
+        }
+        Ok(())
+    }
+}
+
+impl Hasher for StubHasher {
+    fn verify(&self, hash: String, password: Secret) -> Hashing<'_, bool> {
+        Box::pin(async move {
+            if !hash.starts_with(NOW) && !hash.starts_with(BEFORE) {
+                return Err(HashError::Malformed);
+            }
+            self.work().await?;
+            Ok(hash.replace(BEFORE, NOW) == Self::phc(&password))
+        })
+    }
+
+    fn hash(&self, password: Secret) -> Hashing<'_, String> {
+        Box::pin(async move {
+            self.work().await?;
+            Ok(Self::phc(&password))
+        })
+    }
+
+    fn is_outdated(&self, hash: &str) -> bool {
+        !hash.starts_with(NOW)
+    }
+}
+
+/// A table of users in memory. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MapDirectory(Arc<Users>);
+
+#[derive(Debug, Default)]
+struct Users {
+    credentials: Mutex<BTreeMap<AccountName, Credential>>,
+    failing: AtomicBool,
+    panics: AtomicBool,
+}
+
+impl MapDirectory {
+    /// A table without users.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A user whose id is the name, with that password hash, at epoch 1; one of that name is replaced.
+    pub fn insert(&self, name: &AccountName, password_hash: String) {
+        let credential = Credential {
+            user_id: name.as_str().to_owned(),
+            password_hash,
+            enabled: true,
+            must_change: false,
+            epoch: 1,
+        };
+        lock(&self.0.credentials).insert(name.clone(), credential);
+    }
+
+    /// Changes a user's credential as `change` says; answers whether there is such a user.
+    pub fn change(&self, name: &AccountName, change: impl FnOnce(&mut Credential)) -> bool {
+        lock(&self.0.credentials)
+            .get_mut(name)
+            .map(change)
+            .is_some()
+    }
+
+    /// What is known of a user.
+    #[must_use]
+    pub fn credential(&self, name: &AccountName) -> Option<Credential> {
+        lock(&self.0.credentials).get(name).cloned()
+    }
+
+    /// From now on every call fails and does nothing, or none does.
+    pub fn fail(&self, failing: bool) {
+        self.0.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// From now on every call panics, or none does.
+    pub fn panic(&self, panics: bool) {
+        self.0.panics.store(panics, Ordering::SeqCst);
+    }
+
+    fn orders(&self) -> Result<(), DirectoryError> {
+        #[expect(clippy::panic, reason = "it was told to")]
+        if self.0.panics.load(Ordering::SeqCst) {
+            panic!("the table of users panics on command");
+        }
+        if self.0.failing.load(Ordering::SeqCst) {
+            return Err(DirectoryError);
+        }
+        Ok(())
+    }
+}
+
+impl Directory for MapDirectory {
+    async fn find(
+        &self,
+        name: &AccountName,
+        _now: Timestamp,
+    ) -> Result<Option<Credential>, DirectoryError> {
+        self.orders()?;
+        Ok(self.credential(name))
+    }
+
+    async fn replace_password(
+        &self,
+        name: &AccountName,
+        epoch: u64,
+        password_hash: String,
+        _now: Timestamp,
+    ) -> Result<Option<u64>, DirectoryError> {
+        self.orders()?;
+        let mut credentials = lock(&self.0.credentials);
+        let found = credentials.get_mut(name);
+        Ok(found.filter(|found| found.epoch == epoch).map(|found| {
+            found.password_hash = password_hash;
+            found.must_change = false;
+            found.epoch = epoch.saturating_add(1);
+            found.epoch
+        }))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const NOW: &str = "$stub$v=2$";
+const BEFORE: &str = "$stub$v=1$";
