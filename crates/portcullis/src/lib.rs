@@ -1,0 +1,49 @@
+//! A front gate for services: who may speak, how often, with what proof, and a record of it.
+//!
+//! This crate defines nothing: each module is one of the portcullis crates, behind the feature of
+//! its name. Take the crates one by one instead where a short dependency list matters.
+//!
+//! ```
+//! use portcullis::core::Timestamp;
+//! use portcullis::lockout::AccountName;
+//!
+//! assert_eq!(AccountName::parse("  ALICE ")?, AccountName::parse("alice")?);
+//! assert_eq!(Timestamp::from_unix_secs(0).to_string(), "1970-01-01T00:00:00.000Z");
+//! # Ok::<(), portcullis::lockout::NameError>(())
+//! ```
+//!
+//! | Feature and module | Decides |
+//! |---|---|
+//! | `core` (always) | nothing: time, secrets, reasons, the store |
+//! | `audit` | what happened, in a tamper-evident log |
+//! | `ip-list` | whose address a request has, and whether it may call |
+//! | `jwt` | whether a token is an access token, now |
+//! | `lockout` | whether an account may be tried |
+//! | `rate-limit` | whether a caller may ask now, or must wait |
+//! | `session` | whether a refresh token is the live one |
+//! | `sign-in` | whether a login succeeds |
+//! | `store-sqlite` | nothing: the store in one file |
+//! | `tower` | the order of all these in front of a handler |
+//!
+//! `full` is all of them. No feature changes what another one accepts.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "audit")]
+pub use portcullis_audit as audit;
+pub use portcullis_core as core;
+#[cfg(feature = "ip-list")]
+pub use portcullis_ip_list as ip_list;
+#[cfg(feature = "jwt")]
+pub use portcullis_jwt as jwt;
+#[cfg(feature = "lockout")]
+pub use portcullis_lockout as lockout;
+#[cfg(feature = "rate-limit")]
+pub use portcullis_rate_limit as rate_limit;
+#[cfg(feature = "session")]
+pub use portcullis_session as session;
+#[cfg(feature = "sign-in")]
+pub use portcullis_sign_in as sign_in;
+#[cfg(feature = "store-sqlite")]
+pub use portcullis_store_sqlite as store_sqlite;
+#[cfg(feature = "tower")]
+pub use portcullis_tower as tower;

@@ -1,0 +1,145 @@
+//! What handlers answer with when they do not answer well, and how they read a body.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, body};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use portcullis::core::{Failure, IndexError, Reason};
+use portcullis::tower::{Refusal, respond};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::users::UserError;
+
+/// A handler's no.
+#[derive(Debug)]
+pub(crate) enum No {
+    /// A reason, answered as the gates answer it.
+    Refused(Refusal),
+    /// What is wrong with the request's content.
+    Problem(StatusCode, &'static str, &'static str),
+}
+
+impl No {
+    /// There is no such thing.
+    pub(crate) const UNKNOWN: Self = Self::Problem(
+        StatusCode::NOT_FOUND,
+        "404_NOT_FOUND",
+        "There is nothing here.",
+    );
+    /// The name is taken.
+    pub(crate) const TAKEN: Self =
+        Self::Problem(StatusCode::CONFLICT, "409_CONFLICT", "The name is taken.");
+    /// The path does not take that method.
+    pub(crate) const METHOD: Self = Self::Problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "405_METHOD_NOT_ALLOWED",
+        "This path takes other methods.",
+    );
+    /// The list has no room.
+    pub(crate) const FULL: Self = Self::Problem(
+        StatusCode::INSUFFICIENT_STORAGE,
+        "507_FULL",
+        "There is no room for more users.",
+    );
+
+    /// The content is not as it must be.
+    pub(crate) const fn content(detail: &'static str) -> Self {
+        Self::Problem(StatusCode::BAD_REQUEST, "400_BAD_REQUEST", detail)
+    }
+}
+
+impl From<Reason> for No {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(Refusal::new(reason))
+    }
+}
+
+impl From<Refusal> for No {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failure> for No {
+    fn from(failure: Failure) -> Self {
+        Self::from(Reason::from(&failure))
+    }
+}
+
+impl From<UserError> for No {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Taken => Self::TAKEN,
+            UserError::Unknown => Self::UNKNOWN,
+            UserError::Changed => Self::from(Reason::StoreContended),
+            UserError::Index(IndexError::Full(_)) => Self::FULL,
+            UserError::Index(IndexError::Store(failure)) | UserError::Store(failure) => {
+                Self::from(failure)
+            }
+            UserError::Index(_) | UserError::Corrupt => Self::from(Reason::Internal),
+        }
+    }
+}
+
+impl IntoResponse for No {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(refusal) => respond(&refusal, &HeaderMap::new()).map(body::Body::new),
+            Self::Problem(status, code, detail) => {
+                let title = status.canonical_reason().unwrap_or("Refused");
+                let problem = json!({
+                    "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail, "code": code,
+                });
+                let mut response = (status, Json(problem)).into_response();
+                let headers = response.headers_mut();
+                headers.insert(
+                    CONTENT_TYPE,
+                    HeaderValue::from_static("application/problem+json"),
+                );
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                response
+            }
+        }
+    }
+}
+
+/// A JSON body of type `T`, nothing else: unknown members, another content type and an over-long
+/// body are refused as problems.
+#[derive(Debug)]
+pub(crate) struct Content<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Content<T> {
+    type Rejection = No;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, No> {
+        let Json(content) = Json::from_request(request, state)
+            .await
+            .map_err(|rejection| match rejection {
+                JsonRejection::BytesRejection(bytes)
+                    if bytes.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+                {
+                    No::from(Reason::BodyTooLarge)
+                }
+                JsonRejection::MissingJsonContentType(_) => {
+                    No::content("The body must be JSON, and its Content-Type application/json.")
+                }
+                JsonRejection::JsonDataError(_) => {
+                    No::content("The JSON lacks a member, or has one too many or of another type.")
+                }
+                _ => No::content("The body is not JSON."),
+            })?;
+        Ok(Self(content))
+    }
+}
+
+/// An answer that no cache keeps: it holds tokens or people's data.
+pub(crate) fn private(content: impl IntoResponse) -> Response {
+    let mut response = content.into_response();
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,197 @@
+//! Flags and environment.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// A front gate on loopback: login, refresh, lockouts and audit, on one SQLite file.
+///
+/// On its first start it makes the data folder, a root key in a file of its own, and a first
+/// administrator whose one-time password is printed once. Back up the root key apart from the data:
+/// without it no session and no audit record can be verified.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "auth-service", version, max_term_width = 100)]
+pub(crate) struct Settings {
+    /// Where to listen. Without TLS only a loopback address is served.
+    #[arg(
+        long,
+        env = "PORTCULLIS_ADDRESS",
+        default_value = "127.0.0.1:8080",
+        value_name = "IP:PORT"
+    )]
+    pub address: SocketAddr,
+
+    /// The folder of the database and the audit log; made if it is not there.
+    #[arg(
+        long,
+        env = "PORTCULLIS_DATA",
+        default_value = "./data",
+        value_name = "FOLDER"
+    )]
+    pub data: PathBuf,
+
+    /// The file of the root key, made on first start. It lies outside the data folder, so that a
+    /// copy of the data is not a copy of the key [default: the data folder's name with `.key`].
+    #[arg(long, env = "PORTCULLIS_ROOT_KEY_FILE", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
+
+    /// The name of the first administrator, made when there is no user at all.
+    #[arg(
+        long,
+        env = "PORTCULLIS_ADMIN",
+        default_value = "admin",
+        value_name = "NAME"
+    )]
+    pub admin: String,
+
+    /// The e-mail address of the first administrator.
+    #[arg(
+        long,
+        env = "PORTCULLIS_ADMIN_EMAIL",
+        default_value = "admin@localhost",
+        value_name = "EMAIL"
+    )]
+    pub admin_email: String,
+
+    /// Give the administrator a new one-time password at this start, lift a lock of the account and
+    /// end its sessions. For a password that was lost; whoever can start the service may do this.
+    #[arg(long)]
+    pub(crate) reset_admin: bool,
+
+    /// How long an access token lives, in seconds: an hour unless told, an hour at most.
+    #[arg(long, env = "PORTCULLIS_ACCESS_TOKEN_SECS", default_value_t = 3600, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub access_token_secs: u64,
+
+    /// How long the parent of a refresh token still gets the same child, in seconds: a lost
+    /// response or two tabs must not end a session.
+    #[arg(long, env = "PORTCULLIS_REFRESH_GRACE_SECS", default_value_t = 10, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub refresh_grace_secs: u64,
+
+    /// How long an account stays locked after five failed logins in a row, in seconds.
+    #[arg(long, env = "PORTCULLIS_LOCKOUT_SECS", default_value_t = 1800, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub lockout_secs: u64,
+
+    /// How many logins and password changes one client address may try in a window.
+    #[arg(long, env = "PORTCULLIS_AUTHENTICATION_LIMIT", default_value_t = 10, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub authentication_limit: u32,
+
+    /// How many refreshes, validations and calls one client address may make in a window.
+    #[arg(long, env = "PORTCULLIS_VALIDATION_LIMIT", default_value_t = 100, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub validation_limit: u32,
+
+    /// How many administrative calls one client address may make in a window.
+    #[arg(long, env = "PORTCULLIS_USER_MANAGEMENT_LIMIT", default_value_t = 50, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub user_management_limit: u32,
+
+    /// The window of the three limits, in seconds.
+    #[arg(long, env = "PORTCULLIS_LIMIT_WINDOW_SECS", default_value_t = 60, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub limit_window_secs: u64,
+
+    /// How the log is written.
+    #[arg(
+        long,
+        env = "PORTCULLIS_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+
+    /// What is logged: `error`, `warn`, `info`, `debug`, or targets as tracing's filters name them.
+    #[arg(
+        long,
+        env = "PORTCULLIS_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    pub log: String,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One readable line an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+impl Settings {
+    /// The life of an access token.
+    pub(crate) fn access_token_life(&self) -> Duration {
+        Duration::from_secs(self.access_token_secs)
+    }
+
+    /// The window of the limits.
+    pub(crate) fn limit_window(&self) -> Duration {
+        Duration::from_secs(self.limit_window_secs)
+    }
+
+    /// The file of the root key: as told, or the data folder's own name with `.key` after it.
+    pub(crate) fn root_key_file(&self) -> PathBuf {
+        self.root_key.clone().unwrap_or_else(|| {
+            let mut name = OsString::from(
+                self.data
+                    .as_os_str()
+                    .to_string_lossy()
+                    .trim_end_matches('/'),
+            );
+            name.push(".key");
+            PathBuf::from(name)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::path::Path;
+
+    fn parse(arguments: &[&str]) -> Result<Settings, clap::Error> {
+        Settings::try_parse_from(std::iter::once(&"auth-service").chain(arguments))
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Settings::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_promised_numbers() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!(settings.address.to_string(), "127.0.0.1:8080");
+        assert_eq!(
+            (settings.access_token_secs, settings.lockout_secs),
+            (3600, 1800)
+        );
+        let limits = (
+            settings.authentication_limit,
+            settings.validation_limit,
+            settings.user_management_limit,
+        );
+        assert_eq!((limits, settings.limit_window_secs), ((10, 100, 50), 60));
+        assert_eq!(settings.root_key_file(), Path::new("./data.key"));
+    }
+
+    #[test]
+    fn lives_and_limits_of_nothing_or_without_end_are_refused() {
+        for flag in [
+            "--access-token-secs=0",
+            "--access-token-secs=3601",
+            "--authentication-limit=0",
+            "--limit-window-secs=0",
+        ] {
+            assert!(parse(&[flag]).is_err(), "{flag}");
+        }
+    }
+}

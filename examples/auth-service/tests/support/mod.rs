@@ -1,0 +1,250 @@
+//! Starts the service on a free port with a data folder of its own, and speaks HTTP to it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::zombie_processes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "tests; each uses a part of this"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// A running service; killed when dropped.
+pub struct Service {
+    child: Child,
+    pub address: SocketAddr,
+    /// What it printed before it listened.
+    pub announced: Vec<String>,
+}
+
+impl Service {
+    /// Starts it on `data` with these flags besides, and waits until it listens.
+    pub fn start(data: &Path, flags: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_auth-service"))
+            .args(["--address", "127.0.0.1:0", "--log", "warn", "--data"])
+            .arg(data)
+            .args(flags)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut announced = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some(url) = line.strip_prefix("listening on http://") {
+                let address = url.parse().unwrap();
+                return Self {
+                    child,
+                    address,
+                    announced,
+                };
+            }
+            announced.push(line);
+        }
+        panic!("the service ended before it listened: {announced:?}");
+    }
+
+    /// The one-time password of the first administrator.
+    pub fn one_time_password(&self) -> String {
+        let line = self
+            .announced
+            .iter()
+            .find_map(|line| line.strip_prefix("one-time password: "));
+        line.expect("a first start announces the password")
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit that follows.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer of the service.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    pub fn text(&self, member: &str) -> String {
+        self.json()[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {member}: {self:?}"))
+            .to_owned()
+    }
+
+    pub fn code(&self) -> String {
+        self.text("code")
+    }
+
+    /// Panics unless the status is that one.
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+}
+
+/// One request on a connection of its own. `Err` when no whole answer came back.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> std::io::Result<Answer> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nUser-Agent: tests\r\n"
+    );
+    if let Some(token) = token {
+        head += &format!("Authorization: Bearer {token}\r\n");
+    }
+    if !body.is_empty() {
+        head += &format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+    }
+    raw(address, format!("{head}\r\n{body}").as_bytes())
+}
+
+/// These bytes as a request.
+pub fn raw(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(bytes)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let answer = String::from_utf8(answer).map_err(|_| cut())?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok())
+        .ok_or_else(cut)?;
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    if let Some((_, length)) = length
+        && length.parse() != Ok(body.len())
+    {
+        return Err(cut());
+    }
+    Ok(Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    })
+}
+
+/// A caller of one service.
+#[derive(Clone, Copy)]
+pub struct Client(pub SocketAddr);
+
+impl Client {
+    pub fn post(self, path: &str, token: Option<&str>, body: &Value) -> Answer {
+        request(self.0, "POST", path, token, Some(body)).unwrap()
+    }
+
+    pub fn get(self, path: &str, token: Option<&str>) -> Answer {
+        request(self.0, "GET", path, token, None).unwrap()
+    }
+
+    pub fn login(self, username: &str, password: &str) -> Answer {
+        self.post(
+            "/v1/login",
+            None,
+            &json!({"username": username, "password": password}),
+        )
+    }
+
+    /// Signs in with a one-time password, changes it, and signs in again.
+    pub fn take_over(self, username: &str, one_time: &str, password: &str) -> Answer {
+        let first = self.login(username, one_time).expect(200);
+        let change = json!({"current_password": one_time, "new_password": password});
+        self.post("/v1/password", Some(&first.text("access_token")), &change)
+            .expect(204);
+        self.login(username, password).expect(200)
+    }
+
+    /// Makes a user as `admin` (an access token) and takes the account over.
+    pub fn make_user(self, admin: &str, username: &str, password: &str) -> Answer {
+        let user = json!({"username": username, "email": format!("{username}@example.org"), "role": "user"});
+        let made = self.post("/v1/users", Some(admin), &user).expect(201);
+        self.take_over(username, &made.text("one_time_password"), password)
+    }
+}
+
+/// A service on a fresh folder with an administrator whose password has been changed to
+/// [`ADMIN_PASSWORD`], and that administrator's access token.
+pub fn fresh(flags: &[&str]) -> (tempfile::TempDir, Service, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(&data(&folder), flags);
+    let admin =
+        Client(service.address).take_over("admin", &service.one_time_password(), ADMIN_PASSWORD);
+    (folder, service, admin.text("access_token"))
+}
+
+/// The data folder within the test's own folder.
+pub fn data(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("data")
+}
+
+pub const ADMIN_PASSWORD: &str = "a long administrator's phrase";
+/// Limits out of the way of tests that are not about them.
+pub const UNLIMITED: &[&str] = &[
+    "--authentication-limit=1000000",
+    "--validation-limit=1000000",
+    "--user-management-limit=1000000",
+    "--limit-window-secs=1",
+];

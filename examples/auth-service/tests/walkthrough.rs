@@ -1,0 +1,51 @@
+//! The story of `walkthrough.sh`, told to a service of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{Service, data};
+
+/// Whether `tool` can be run; a visible skip for a user, a failure where everything is required.
+fn present(tool: &str) -> bool {
+    let found = Command::new(tool).arg("version").output().is_ok();
+    if !found {
+        assert!(
+            std::env::var_os("PORTCULLIS_REQUIRE").is_none(),
+            "{tool} is required here"
+        );
+        println!("SKIPPED: {tool} is not installed");
+    }
+    found
+}
+
+#[test]
+fn the_walkthrough_ends_in_success() {
+    if !["bash", "curl", "openssl"].into_iter().all(present) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Ten logins in five seconds instead of a minute: the story waits for two such windows.
+    let service = Service::start(&data(&folder), &["--limit-window-secs=5"]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("walkthrough.sh");
+    let told = Command::new("bash")
+        .arg(script)
+        .arg(format!("http://{}", service.address))
+        .arg(service.one_time_password())
+        .arg(folder.path().join("data.key"))
+        .output()
+        .unwrap();
+    let (story, trouble) = (
+        String::from_utf8_lossy(&told.stdout),
+        String::from_utf8_lossy(&told.stderr),
+    );
+    assert!(told.status.success(), "{story}\n{trouble}");
+    assert!(story.trim_end().ends_with("The story held."), "{story}");
+}

@@ -1,0 +1,194 @@
+#!/usr/bin/env bash
+# The story of the gate, told with curl and openssl against a service on its first start.
+#
+#   walkthrough.sh [URL] [ONE-TIME-PASSWORD] [ROOT-KEY-FILE]
+#
+# URL is http://127.0.0.1:8080 unless given. The one-time password is what the service printed on
+# its first start (or PORTCULLIS_ADMIN_PASSWORD). The root key file, ./data.key unless given, is used
+# to sign one token whose time is over, so that nobody has to wait an hour for it.
+# With the service's own limits (ten logins a minute) the story waits for about two minutes.
+set -euo pipefail
+
+url=${1:-http://127.0.0.1:8080}
+one_time=${2:-${PORTCULLIS_ADMIN_PASSWORD:-}}
+root_key=${3:-./data.key}
+[ -n "$one_time" ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ -r "$root_key" ] || { echo "walkthrough: no root key at $root_key" >&2; exit 2; }
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+say() { printf '\n## %s\n' "$*"; }
+die() { printf '\nwalkthrough: %s\n' "$*" >&2; exit 1; }
+
+# call METHOD PATH [TOKEN] [JSON]: prints request, status and body; leaves $status, $body, $headers.
+call() {
+  local method=$1 path=$2 token=${3:-} json=${4:-}
+  local arguments=(--silent --show-error --max-time 30 --request "$method"
+    --dump-header "$folder/headers" --output "$folder/body" --write-out '%{http_code}')
+  [ -z "$token" ] || arguments+=(--header "Authorization: Bearer $token")
+  [ -z "$json" ] || arguments+=(--header 'Content-Type: application/json' --data-binary "$json")
+  : >"$folder/body"
+  status=$(curl "${arguments[@]}" "$url$path")
+  body=$(cat "$folder/body")
+  headers=$(tr -d '\r' <"$folder/headers")
+  printf '%s %s %s\n' "$method" "$path" "$(hide "$json")"
+  printf '  %s %s\n' "$status" "$(hide "$body")"
+}
+
+# The story shows no secret, as no log should.
+hide() {
+  sed -E 's/("(password|current_password|new_password|one_time_password|access_token|refresh_token|token)":")[^"]{4}[^"]*/\1…/g' <<<"$1"
+}
+
+# patiently CALL...: does as it is told by Retry-After, as a client should.
+patiently() {
+  call "$@"
+  while [ "$status" = 429 ]; do
+    printf '  (waiting %s s, as Retry-After says)\n' "$(header retry-after)"
+    sleep "$(header retry-after)"
+    call "$@"
+  done
+}
+
+header() { sed -n "s/^$1: //Ip" <<<"$headers" | head -1; }
+# field NAME: a string or number of the last body.
+field() { sed -nE "s/.*\"$1\":\"?([^\",}]*)\"?.*/\1/p" <<<"$body" | head -1; }
+expect() { [ "$status" = "$1" ] || die "expected status $1, got $status: $body"; }
+expect_code() { [ "$(field code)" = "$1" ] || die "expected code $1: $body"; }
+credentials() { printf '{"username":"%s","password":"%s"}' "$1" "$2"; }
+base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
+
+say 'A first administrator signs in with the one-time password, which opens nothing but its change'
+patiently POST /v1/login '' "$(credentials admin "$one_time")"
+expect 200
+first=$(field access_token)
+call GET /v1/users "$first"
+expect 403
+expect_code 403_PASSWORD_CHANGE_REQUIRED
+admin_password="a phrase of $(openssl rand -hex 12)"
+patiently POST /v1/password "$first" \
+  "{\"current_password\":\"$one_time\",\"new_password\":\"$admin_password\"}"
+expect 204
+patiently POST /v1/login '' "$(credentials admin "$admin_password")"
+expect 200
+admin=$(field access_token)
+
+say 'The administrator makes a user, who takes the account over'
+call POST /v1/users "$admin" '{"username":"Alice","email":"alice@example.org","role":"user"}'
+expect 201
+user_one_time=$(field one_time_password)
+patiently POST /v1/login '' "$(credentials alice "$user_one_time")"
+expect 200
+password="a phrase of $(openssl rand -hex 12)"
+patiently POST /v1/password "$(field access_token)" \
+  "{\"current_password\":\"$user_one_time\",\"new_password\":\"$password\"}"
+expect 204
+
+say 'Five wrong passwords lock the account; the right one then gets the very same answer'
+for _ in 1 2 3 4 5; do
+  patiently POST /v1/login '' "$(credentials alice "not the password")"
+  expect 401
+done
+wrong=$body
+patiently POST /v1/login '' "$(credentials alice "$password")"
+expect 401
+[ "$body" = "$wrong" ] || die "a locked account answers differently: $body"
+
+say 'The administrator sees the lock and lifts it; the user signs in'
+call GET /v1/lockouts "$admin"
+expect 200
+grep -q '"username":"alice"' <<<"$body" || die 'the lock is not listed'
+call DELETE /v1/lockouts/alice "$admin"
+expect 204
+patiently POST /v1/login '' "$(credentials ' ALICE ' "$password")"
+expect 200
+access=$(field access_token)
+refresh=$(field refresh_token)
+
+say 'A call with the token; the same call without it; with a tampered one'
+call GET /v1/me "$access"
+expect 200
+[ "$(field username)" = alice ] || die 'me is somebody else'
+call GET /v1/users "$access"
+expect 403
+expect_code 403_FORBIDDEN
+call GET /v1/me
+expect 401
+expect_code 401_UNAUTHORIZED
+payload=$(cut -d. -f2 <<<"$access")
+[ "${payload:9:1}" = A ] && other=B || other=A
+call GET /v1/me "${access%%.*}.${payload:0:9}$other${payload:10}.${access##*.}"
+expect 401
+expect_code 401_UNAUTHORIZED
+
+say 'A token whose time is over: rightly signed, an hour late'
+case $((${#payload} % 4)) in 2) pad='==' ;; 3) pad='=' ;; *) pad='' ;; esac
+claims=$(tr -- '-_' '+/' <<<"$payload$pad" | openssl base64 -d -A)
+now=$(date +%s)
+late=$(sed -E "s/\"iat\":[0-9]+/\"iat\":$((now - 7200))/; s/\"exp\":[0-9]+/\"exp\":$((now - 3600))/" <<<"$claims")
+key=$(printf 'portcullis auth-service key 1:tokens' |
+  openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(tr -d '\n' <"$root_key")" -r | cut -d' ' -f1)
+signed="${access%%.*}.$(printf '%s' "$late" | base64url)"
+signature=$(printf '%s' "$signed" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | base64url)
+call GET /v1/me "$signed.$signature"
+expect 401
+expect_code 408_TOKEN_EXPIRED
+[[ $(header www-authenticate) == *'error="invalid_token"'* ]] || die "no invalid_token challenge: $headers"
+
+say 'Another service asks whether the token holds'
+call POST /v1/validate "$admin" "{\"token\":\"$access\"}"
+expect 200
+[ "$(field active)" = true ] || die 'a good token is said to be inactive'
+
+say 'Refresh gives a new pair; a replay of an old refresh token ends the whole family'
+call POST /v1/refresh '' "{\"refresh_token\":\"$refresh\"}"
+expect 200
+second=$(field refresh_token)
+access=$(field access_token)
+call POST /v1/refresh '' "{\"refresh_token\":\"$second\"}"
+expect 200
+third=$(field refresh_token)
+call POST /v1/refresh '' "{\"refresh_token\":\"$refresh\"}"
+expect 401
+call POST /v1/refresh '' "{\"refresh_token\":\"$third\"}"
+expect 401
+call GET /v1/me "$access"
+expect 401
+call POST /v1/validate "$admin" "{\"token\":\"$access\"}"
+expect 200
+[ "$(field active)" = false ] || die 'a token of a revoked session is said to be active'
+
+say 'Ten logins in a window are answered, the eleventh is not'
+policy=$(call POST /v1/login '' "$(credentials nobody x)" >/dev/null; header ratelimit-policy)
+window=${policy##*w=}
+printf '(waiting %s s for a clean window: %s)\n' "$window" "$policy"
+sleep "$window"
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  call POST /v1/login '' "$(credentials nobody "not a password")"
+  expect 401
+done
+[ "$body" = "$wrong" ] || die "an unknown user is answered differently: $body"
+call POST /v1/login '' "$(credentials nobody "not a password")"
+expect 429
+expect_code 429_RATE_LIMITED
+[ "$(header retry-after)" -ge 1 ] || die 'no Retry-After'
+printf '  Retry-After: %s\n' "$(header retry-after)"
+
+say 'All of it is in the audit log, and the log is whole'
+for action in failed_login lockout unlock refresh_reuse rate_limited; do
+  call GET "/v1/audit?action=$action&limit=1" "$admin"
+  expect 200
+  grep -q "\"action\":\"$action\"" <<<"$body" || die "no $action in the audit log"
+done
+call GET /v1/audit/verify "$admin"
+expect 200
+[ "$(field valid)" = true ] || die 'the audit log does not verify'
+
+say 'Signed out is signed out'
+call POST /v1/logout "$admin"
+expect 204
+call GET /v1/users "$admin"
+expect 401
+
+printf '\nThe story held.\n'
