@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -204,9 +204,12 @@ impl Memory {
         self.sweep(held, now);
         for shard in &self.shards {
             // `try_lock`: the caller's own shard is held, and two sweepers must not wait on each other.
-            if let Ok(mut shard) = shard.try_lock() {
-                self.sweep(&mut shard, now);
-            }
+            let mut shard = match shard.try_lock() {
+                Ok(shard) => shard,
+                Err(TryLockError::Poisoned(whole)) => whole.into_inner(),
+                Err(TryLockError::WouldBlock) => continue,
+            };
+            self.sweep(&mut shard, now);
         }
     }
 
@@ -352,6 +355,43 @@ mod tests {
             put(&store, Key::new(SMALL, b"new"), 130, 200).is_err(),
             "within the margin"
         );
+        assert_eq!(put(&store, Key::new(SMALL, b"new"), 161, 200), Ok(false));
+        assert_eq!(store.len(SMALL), 1);
+    }
+
+    #[test]
+    fn a_flood_against_a_full_scope_buys_one_sweep_a_second() {
+        let store = small(10);
+        for id in 0_u8..10 {
+            put(&store, Key::new(SMALL, &[id]), 1, 100).unwrap();
+        }
+        let flood = |millis: u64| {
+            store.apply(
+                &Key::new(SMALL, b"new"),
+                Timestamp::from_unix_millis(millis),
+                &|_| {
+                    let value = Value::new(b"x");
+                    let expires_at = Timestamp::MAX;
+                    ((), Next::Put { value, expires_at })
+                },
+            )
+        };
+        // Swept in vain half a second before the keys may go; due again half a second after.
+        assert!(flood(159_500).is_err());
+        assert!(flood(160_499).is_err());
+        assert_eq!(flood(160_500), Ok(()));
+    }
+
+    #[test]
+    fn a_step_that_panicked_does_not_keep_its_shards_expired_keys_for_ever() {
+        let store = small(500);
+        for id in 0_u32..500 {
+            let key = Key::new(SMALL, &id.to_le_bytes());
+            put(&store, key, 1, 100).unwrap();
+            let step = |_: Option<&[u8]>| -> ((), Next) { std::panic::resume_unwind(Box::new(())) };
+            let apply = || store.apply(&key, at(1), &step);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(apply)).unwrap_err();
+        }
         assert_eq!(put(&store, Key::new(SMALL, b"new"), 161, 200), Ok(false));
         assert_eq!(store.len(SMALL), 1);
     }

@@ -36,7 +36,7 @@
 //!
 //! What is stricter than RFC 7515 and 7519 ask: one spelling of base64url; members unique at every
 //! depth of header and payload; no `crit`, `b64`, `zip`, `cty`, nor any key in a header; `typ`, `iss`,
-//! `aud`, `sub`, `iat`, `exp` and `jti` always there and of their type; dates in plain digits.
+//! `aud`, `sub`, `iat`, `exp` and `jti` always there and of their type; dates in digits, no sign, no exponent.
 //!
 //! It does not fetch keys, keep a list of revoked tokens, decrypt, or refresh: an access token is
 //! short-lived, and its session says whether it is still alive. It reads no clock: `now` is given.

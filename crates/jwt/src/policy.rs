@@ -17,7 +17,7 @@ use crate::claims::{Payload, Registered};
 /// | `leeway_secs` | 60 | clocks kept by NTP differ by less; at most 300 |
 /// | `max_life_secs` | 3600 | a token cannot be called back, so it is short; at most a day |
 /// | `max_bytes` | 8192 | what servers admit as one header line; at most 65 536 |
-/// | `require` | none | `iss`, `aud`, `sub`, `iat`, `exp` and `jti` always are (RFC 9068 §2.2) |
+/// | `require` | none | `iss`, `aud`, `sub`, `iat`, `exp` and `jti` always are; RFC 9068 §2.2 asks for `client_id` too |
 ///
 /// ```
 /// use portcullis_jwt::Policy;

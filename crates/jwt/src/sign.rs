@@ -83,7 +83,8 @@ impl Signer {
     /// # Errors
     /// - [`Error::Collision`] when the claims contain a registered one, `nbf` and `sid` included;
     /// - [`Error::ClaimsUnwritable`] when they are not a JSON object that the verifier would read;
-    /// - [`Error::ClaimMissing`] when the policy requires one that they lack;
+    /// - [`Error::ClaimMissing`] when the policy requires one that they lack, or `sid` of a subject
+    ///   without a session;
     /// - [`Error::Claim`] for a subject or session that is empty, too long or has control characters;
     /// - [`Error::Life`] for less than a second or more than the policy admits;
     /// - [`Error::TooLong`] for a token longer than the policy reads;
@@ -158,7 +159,7 @@ impl Signer {
         };
         let mut payload = Vec::with_capacity(512);
         serde_json::to_writer(&mut payload, &registered).map_err(|_| Error::ClaimsUnwritable)?;
-        self.append(&mut payload, claims)?;
+        self.append(&mut payload, claims, &registered)?;
         Ok(payload)
     }
 
@@ -167,14 +168,17 @@ impl Signer {
         &self,
         payload: &mut Vec<u8>,
         claims: &C,
+        registered: &Written<'_>,
     ) -> Result<(), Error> {
         let own = serde_json::to_string(claims).map_err(|_| Error::ClaimsUnwritable)?;
-        let read =
-            Payload::read_own(&own, self.policy.required()).map_err(|_| Error::ClaimsUnwritable)?;
+        // What the signer writes is not the caller's to bring.
+        let required = self.policy.required().iter().copied();
+        let required: Vec<_> = required.filter(|name| !registered.has(name)).collect();
+        let read = Payload::read_own(&own, &required).map_err(|_| Error::ClaimsUnwritable)?;
         if let Some(name) = read.first_registered() {
             return Err(Error::Collision(name));
         }
-        read.check_required(self.policy.required())?;
+        read.check_required(&required)?;
         let members = own
             .trim()
             .strip_prefix('{')
@@ -208,6 +212,16 @@ struct Written<'a> {
     jti: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<&'a str>,
+}
+
+impl Written<'_> {
+    fn has(&self, name: &str) -> bool {
+        match name {
+            "iss" | "aud" | "sub" | "iat" | "exp" | "jti" => true,
+            "sid" => self.sid.is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// 16 bytes in base64url without padding.

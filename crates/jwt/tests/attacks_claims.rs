@@ -281,6 +281,16 @@ fn tells_expired_from_invalid_and_says_expired_only_of_a_token_that_was_good() {
     assert_eq!(at(&token(), early), Ok(()));
     assert_eq!(at(&token(), dead), Err(Error::Expired));
     assert_eq!(Error::Expired.reason(), Reason::TokenExpired);
+    // A fraction of a second counts against the token.
+    let mut claims = good();
+    claims["exp"] = (NOW_SECS as f64 + 600.5).into();
+    let half = forge(
+        &common::key("k1"),
+        HEADER.as_bytes(),
+        claims.to_string().as_bytes(),
+    );
+    assert_eq!(at(&half, early), Ok(()));
+    assert_eq!(at(&half, dead), Err(Error::Expired));
 
     let key = stranger("k1");
     let forged = forge(&key, HEADER.as_bytes(), good().to_string().as_bytes());

@@ -174,6 +174,27 @@ fn refuses_to_write_what_its_own_verifier_would_not_read() {
 }
 
 #[test]
+fn a_registered_claim_that_the_policy_requires_is_the_signers_to_write() {
+    let keys = KeySet::new(key("k1"));
+    let names = ["iss", "aud", "sub", "iat", "exp", "jti", "sid", "role"];
+    let policy = names
+        .into_iter()
+        .try_fold(policy(), |policy, name| policy.require(name))
+        .unwrap();
+    let signer = Signer::new(&keys, policy.clone());
+    let sign = |claims: Value, subject: Subject<'_>| signer.sign(&claims, subject, NOW, LIFE);
+    let subject = Subject::new("42").session("s-1");
+    let token = sign(json!({"role": "admin"}), subject).unwrap();
+    let access = Verifier::new(&keys, policy).verify::<NoClaims>(&token, NOW);
+    assert_eq!(access.unwrap().registered().sid.as_deref(), Some("s-1"));
+
+    let without_session = sign(json!({"role": "admin"}), Subject::new("42"));
+    assert_eq!(without_session, Err(Error::ClaimMissing("sid")));
+    let without_role = sign(json!({}), subject);
+    assert_eq!(without_role, Err(Error::ClaimMissing("role")));
+}
+
+#[test]
 fn the_most_members_that_can_be_signed_can_be_verified() {
     let members = |count: usize| (0..count).map(|at| (at.to_string(), 0)).collect();
     let most: BTreeMap<String, u8> = members(249);

@@ -37,10 +37,10 @@ impl Live {
         &self.row.factors
     }
 
-    /// Whether the user has shown what `demand` asks for.
+    /// Whether the user has shown what `demand` asks for; at no instant before the last refresh.
     #[must_use]
     pub fn meets(&self, demand: &Demand, now: Timestamp) -> bool {
-        demand.is_met_by(&self.row.factors, now)
+        demand.is_met_by(&self.row.factors, self.row.present(now))
     }
 
     /// The epoch of the credential it was started with; one that has moved on since (a changed

@@ -12,6 +12,7 @@
 mod common;
 
 use common::{at, faulty, password, policy};
+use portcullis_core::{Key, Next, Scope, Store, Timestamp, Value};
 use portcullis_session::{Error, Revocation, SessionId};
 
 const DAY: u64 = 24 * 3600;
@@ -176,4 +177,25 @@ async fn dead_sessions_make_room_before_living_ones_do() {
         .await
         .unwrap();
     assert_eq!(fourth.evicted, [alive.session]);
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_decode_is_never_lost_sight_of_and_keeps_no_other_alive() {
+    let (sessions, store) = faulty(policy().sessions_per_user(1));
+    let broken = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let key = Key::new(Scope::new("session"), broken.session.as_bytes());
+    let spoil = |_: Option<&[u8]>| {
+        let value = Value::new(b"\x09");
+        let expires_at = Timestamp::MAX;
+        ((), Next::Put { value, expires_at })
+    };
+    store.update(key, at(1), spoil).await.unwrap();
+    let whole = sessions.start("alice", &password(0), at(2)).await.unwrap();
+    assert_eq!(whole.evicted, []);
+    assert_eq!(sessions.list("alice", at(3)).await, Err(Error::Corrupt));
+    let ended = sessions.revoke_all("alice", at(4)).await;
+    assert_eq!(ended, Err(Error::Corrupt));
+    let refused = sessions.live(&whole.session, at(5)).await;
+    assert!(matches!(refused, Err(Error::Revoked { .. })));
+    assert_eq!(sessions.list("alice", at(6)).await, Err(Error::Corrupt));
 }

@@ -289,6 +289,26 @@ async fn a_step_up_is_noted_once_shown_and_survives_a_refresh() {
 }
 
 #[tokio::test]
+async fn an_outlived_step_up_is_not_met_again_by_a_clock_that_stepped_back() {
+    let (sessions, _) = faulty(policy());
+    let started = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let totp = Factor::new(Method::Totp, at(20));
+    sessions
+        .add_factor(&started.session, totp, at(20))
+        .await
+        .unwrap();
+    sessions
+        .refresh(started.refresh_token.expose(), at(400))
+        .await
+        .unwrap();
+    let demand = Demand::second_factor().within(Duration::from_secs(300));
+    for secs in [400, 320, 20, 0] {
+        let live = sessions.live(&started.session, at(secs)).await.unwrap();
+        assert!(!live.meets(&demand, at(secs)), "at {secs}");
+    }
+}
+
+#[tokio::test]
 async fn a_factor_is_not_noted_in_a_session_that_is_over() {
     let (sessions, _) = faulty(policy());
     let started = sessions.start("alice", &password(0), at(0)).await.unwrap();

@@ -4,8 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, request};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, request};
 use portcullis_core::{AnyStore, Reason, Timestamp};
 use portcullis_jwt::{AccessToken, Verifier};
 use portcullis_session::Sessions;
@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use crate::{Admitted, Gate, Refusal};
 
 /// Verifies the `Authorization: Bearer` token (RFC 6750 §2.1) and leaves an
-/// [`AccessToken<C>`](AccessToken) in the extensions.
+/// [`AccessToken<C>`](AccessToken) in the extensions; with sessions also the
+/// [`portcullis_session::Live`] session, for checks of its factors and its epoch.
 ///
 /// A token in a query or a body is not looked at: those end in logs.
 pub struct BearerGate<C> {
@@ -68,21 +69,35 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Gate for BearerGate<C>
     type Pass = Admitted;
 
     async fn admit(&self, head: &mut request::Parts, now: Timestamp) -> Result<Admitted, Refusal> {
-        let token = bearer(&head.headers)?;
+        let token = bearer(&head.headers).map_err(unread)?;
         let token: AccessToken<C> = self
             .verifier
             .verify(token, now)
             .map_err(|error| Refusal::new(error.reason()))?;
         if let Some(sessions) = &self.sessions {
-            sessions
+            let live = sessions
                 .admit(&token, now)
                 .await
                 .map_err(|error| Refusal::new(error.reason()))?;
+            head.extensions.insert(live);
         }
         head.extensions.insert(token);
         Ok(Admitted)
     }
 }
+
+/// A request with two credentials is not a request without any: its challenge names the error (RFC
+/// 6750 §3.1).
+fn unread(reason: Reason) -> Refusal {
+    let refusal = Refusal::new(reason);
+    match reason {
+        Reason::BadRequest => refusal.header(WWW_AUTHENTICATE, INVALID_REQUEST),
+        _ => refusal,
+    }
+}
+
+const INVALID_REQUEST: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"portcullis\", error=\"invalid_request\"");
 
 /// The one token of the one `Authorization` header. Two headers are refused: which of them counts
 /// is what a proxy and a service would disagree about.
@@ -109,7 +124,6 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn given(values: &[&'static str]) -> Result<String, Reason> {
         let mut headers = HeaderMap::new();

@@ -35,7 +35,7 @@
 //! |---|---|---|
 //! | [`AddressGate`] | listed client addresses | [`portcullis_ip_list::ClientAddress`] |
 //! | [`LimitGate`] | as many requests of a key as its quota | nothing; headers on the response |
-//! | [`BearerGate`] | a verified access token of a live session | [`portcullis_jwt::AccessToken`] |
+//! | [`BearerGate`] | a verified access token of a live session | [`portcullis_jwt::AccessToken`], [`portcullis_session::Live`] |
 //! | [`Check`] | what a plain function admits | what the function leaves |
 //!
 //! [`Stack`] puts them in the one safe order; [`respond`] alone turns a reason into a response;

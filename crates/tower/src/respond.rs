@@ -36,7 +36,8 @@ impl Refusal {
         self
     }
 
-    /// The response carries this header too.
+    /// The response carries this header too, in place of its own of that name. Several of one name
+    /// all stand.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -133,7 +134,9 @@ impl Problem {
 /// Turns a refusal into the response: an RFC 9457 problem with `code`, `WWW-Authenticate` (RFC 6750
 /// §3, RFC 9470 §3) where credentials would help, `Retry-After` in whole seconds rounded up.
 ///
-/// `request` tells whether the caller speaks gRPC; it is answered with a `grpc-status` then.
+/// `request` tells whether the caller speaks gRPC; it is answered with a `grpc-status` then, and, as
+/// gRPC has it, with the HTTP status 200. Pass an empty map where no gRPC is served: whoever judges by
+/// the status alone, as a proxy that asks before it forwards, would take that for a yes.
 #[must_use]
 pub fn respond(refusal: &Refusal, request: &HeaderMap) -> Response<Full<Bytes>> {
     let problem = Problem::of(refusal.reason);
@@ -151,8 +154,11 @@ pub fn respond(refusal: &Refusal, request: &HeaderMap) -> Response<Full<Bytes>> 
     {
         headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds_up(wait)));
     }
+    for (name, _) in &refusal.headers {
+        headers.remove(name);
+    }
     for (name, value) in &refusal.headers {
-        headers.insert(name, value.clone());
+        headers.append(name, value.clone());
     }
     response.extensions_mut().insert(Refused(refusal.reason));
     response
@@ -430,6 +436,17 @@ mod tests {
                 Refusal::new(Reason::RateLimited).retry_after(Duration::from_nanos(nanos));
             assert_eq!(answered(&limited).0.headers[RETRY_AFTER], header);
         }
+    }
+
+    #[test]
+    fn headers_of_one_name_all_stand_in_place_of_the_responses_own() {
+        let value = HeaderValue::from_static;
+        let refusal = Refusal::new(Reason::CredentialsMissing)
+            .header(WWW_AUTHENTICATE, value("DPoP algs=\"ES256\""))
+            .header(WWW_AUTHENTICATE, value("Basic realm=\"x\""));
+        let head = answered(&refusal).0;
+        let given: Vec<_> = head.headers.get_all(WWW_AUTHENTICATE).iter().collect();
+        assert_eq!(given, ["DPoP algs=\"ES256\"", "Basic realm=\"x\""]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -100,7 +100,14 @@ where
             let mut pass = match gate.admit(&mut head, now).await {
                 Ok(pass) => pass,
                 Err(refusal) => {
-                    let mut refused = respond(&refusal, &head.headers);
+                    // gRPC speaks HTTP/2 alone, and its refusals have the status 200: a caller of HTTP/1
+                    // must not choose that for a proxy that asks by status.
+                    let speaks = if head.version == Version::HTTP_2 {
+                        head.headers
+                    } else {
+                        HeaderMap::new()
+                    };
+                    let mut refused = respond(&refusal, &speaks);
                     // Whoever records the refusal stands outside and sees the response alone.
                     if let Some(client) = head.extensions.remove::<ClientAddress>() {
                         refused.extensions_mut().insert(client);

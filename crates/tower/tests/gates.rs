@@ -10,12 +10,12 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, request, response};
+use http::{Request, Response, StatusCode, Version, request, response};
 use http_body_util::{BodyExt, Full};
 use portcullis_audit::testing::MemorySink;
 use portcullis_audit::{Action, Field};
@@ -24,10 +24,10 @@ use portcullis_core::{AnyStore, Cause, Failure, Memory, Reason, Scope, Secret, T
 use portcullis_ip_list::{AddressList, ClientAddress, Header, TrustedProxies};
 use portcullis_jwt::{AccessToken, HmacKey, KeySet, NoClaims, Policy, Signer, Subject, Verifier};
 use portcullis_rate_limit::{Limiter, LimiterPolicy, Quota, StoreLimiter};
-use portcullis_session::{Factor, Method, SessionPolicy, Sessions};
+use portcullis_session::{Demand, Factor, Live, Method, SessionPolicy, Sessions};
 use portcullis_tower::{
-    AddressGate, Admitted, ArrivalLayer, BearerGate, Check, Gate, GateLayer, LimitGate, Pass,
-    PeerAddress, RecordLayer, RecordPolicy, Refusal, Stack,
+    AddressGate, ArrivalLayer, BearerGate, Check, Gate, GateLayer, LimitGate, Pass, PeerAddress,
+    RecordLayer, RecordPolicy, Refusal, Stack,
 };
 use tower::{Layer, Service, ServiceExt};
 
@@ -286,9 +286,11 @@ async fn a_token_opens_the_gate_until_it_expires_or_its_session_ends() {
         "authorization",
         &bearer,
     );
+    let twice = service.clone().oneshot(twice).await.unwrap();
+    assert_eq!(twice.status(), StatusCode::BAD_REQUEST);
     assert_eq!(
-        service.clone().oneshot(twice).await.unwrap().status(),
-        StatusCode::BAD_REQUEST
+        twice.headers()["www-authenticate"],
+        "Bearer realm=\"portcullis\", error=\"invalid_request\""
     );
 
     clock.advance(Duration::from_secs(3_700));
@@ -307,6 +309,43 @@ async fn a_token_opens_the_gate_until_it_expires_or_its_session_ends() {
             .contains("invalid_token")
     );
     assert!(text(revoked).await.contains("401_UNAUTHORIZED"));
+}
+
+#[tokio::test]
+async fn a_step_up_check_behind_the_token_sees_what_was_shown_in_the_session() {
+    let login = login().await;
+    let gate = BearerGate::<NoClaims>::of_sessions(login.verifier, Arc::clone(&login.sessions));
+    let stepped_up = Check::new(|head: &mut request::Parts, now| {
+        let demand = Demand::second_factor().within(Duration::from_secs(300));
+        let live = head.extensions.get::<Live>().ok_or(Reason::Internal)?;
+        if live.meets(&demand, now) {
+            return Ok(());
+        }
+        Err(Refusal::new(Reason::SecondFactorRequired))
+    });
+    let clock = clock();
+    let service = Stack::new(direct())
+        .token(gate)
+        .check(stepped_up)
+        .layer(clock.clone())
+        .layer(handler());
+    let bearer = format!("Bearer {}", login.token);
+    let call = || {
+        service
+            .clone()
+            .oneshot(with(from("192.0.2.1"), "authorization", &bearer))
+    };
+    let refused = call().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.contains("insufficient_user_authentication"));
+
+    let totp = Factor::new(Method::Totp, NOW);
+    let session = &login.session;
+    login.sessions.add_factor(session, totp, NOW).await.unwrap();
+    assert_eq!(call().await.unwrap().status(), StatusCode::OK);
+    clock.advance(Duration::from_secs(301));
+    assert_eq!(call().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -364,6 +403,60 @@ async fn refusals_are_recorded_with_the_address_and_shed_by_count_alone() {
         assert_eq!(event.text(Field::RequestId), Some(id.as_str()));
         assert_eq!(event.text(Field::UserAgent), Some("curl/8"));
         assert_eq!(event.ip(), Some("192.0.2.1".parse::<IpAddr>().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_recorded_and_a_missing_one_is_no_event() {
+    let sink = Arc::new(MemorySink::default());
+    let layer = RecordLayer::new(Arc::clone(&sink), RecordPolicy::default(), clock()).unwrap();
+    let gate = BearerGate::<NoClaims>::stateless(login().await.verifier);
+    let gates = Stack::new(direct()).token(gate).layer(clock());
+    let service = layer.layer(gates.layer(handler()));
+    let bare = service.clone().oneshot(from("192.0.2.1")).await.unwrap();
+    assert_eq!(bare.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(sink.events().len(), 0);
+    let forged = with(from("192.0.2.1"), "authorization", "Bearer a.b.c");
+    let refused = service.oneshot(forged).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let actions: Vec<_> = sink.events().iter().map(|event| event.action()).collect();
+    assert_eq!(actions, [Action::TokenRefused]);
+}
+
+#[tokio::test]
+async fn every_gate_of_a_request_decides_for_the_one_instant_at_which_it_arrived() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    let check = Check::new(move |_: &mut request::Parts, now| {
+        note.lock().unwrap().push(now);
+        Ok(())
+    });
+    let later = FakeClock::new(NOW.saturating_add(Duration::from_secs(60)));
+    let gate = || GateLayer::new(check.clone(), later.clone());
+    let gates = gate().layer(gate().layer(handler()));
+    let service = ArrivalLayer::new(clock()).layer(gates);
+    service.oneshot(from("192.0.2.1")).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [NOW, NOW]);
+}
+
+#[tokio::test]
+async fn a_caller_of_http_1_cannot_turn_a_refusal_into_a_200_by_claiming_grpc() {
+    let gate = BearerGate::<NoClaims>::stateless(login().await.verifier);
+    let service = GateLayer::new(gate, clock()).layer(handler());
+    for (version, status) in [
+        (Version::HTTP_10, StatusCode::UNAUTHORIZED),
+        (Version::HTTP_11, StatusCode::UNAUTHORIZED),
+        (Version::HTTP_2, StatusCode::OK),
+    ] {
+        let mut request = with(from("192.0.2.1"), "content-type", "application/grpc");
+        *request.version_mut() = version;
+        let refused = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(refused.status(), status, "{version:?}");
+        let grpc = refused
+            .headers()
+            .get("grpc-status")
+            .map(|value| value == "16");
+        assert_eq!(grpc, (version == Version::HTTP_2).then_some(true));
     }
 }
 
@@ -538,27 +631,32 @@ async fn a_pass_is_held_until_the_body_is_gone() {
 
 #[tokio::test]
 async fn an_earlier_refusal_lets_no_later_gate_act() {
-    let permits = Permits::default();
-    let held = Arc::clone(&permits.0);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let later = Check::new(move |_: &mut request::Parts, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    });
     let closed = Check::new(|_: &mut request::Parts, _| Err(Refusal::new(Reason::RoleMissing)));
     let service = Stack::new(direct())
         .check(closed)
-        .check(permits)
+        .check(later.clone())
         .layer(clock())
         .layer(handler());
     assert_eq!(
         service.oneshot(from("192.0.2.1")).await.unwrap().status(),
         StatusCode::FORBIDDEN
     );
-    assert_eq!(held.load(Ordering::SeqCst), 0);
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
     let open = Check::new(|_: &mut request::Parts, _| Ok(()));
-    let _: Option<Admitted> = None;
     let service = Stack::new(direct())
         .check(open)
+        .check(later)
         .layer(clock())
         .layer(handler());
     assert_eq!(
         service.oneshot(from("192.0.2.1")).await.unwrap().status(),
         StatusCode::OK
     );
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
