@@ -17,18 +17,22 @@ type KeyOf = dyn Fn(&request::Parts) -> Option<Vec<u8>> + Send + Sync;
 pub enum LimitKey {
     /// Those of one client address, an IPv6 one by its /64. Needs an [`crate::AddressGate`] before.
     ClientAddress,
-    /// Those for which the function gives the same bytes; `None` refuses the request.
+    /// Those for which the function gives the same bytes; `None` is a bad request.
     Of(Arc<KeyOf>),
 }
 
 impl LimitKey {
-    fn of(&self, head: &request::Parts) -> Option<Vec<u8>> {
+    fn of(&self, head: &request::Parts) -> Result<Vec<u8>, Reason> {
         match self {
             Self::ClientAddress => {
-                let client = head.extensions.get::<ClientAddress>()?;
-                Some(rate_key(client.ip()).as_bytes().to_vec())
+                // Without an address gate before it this gate was put together wrongly.
+                let client = head
+                    .extensions
+                    .get::<ClientAddress>()
+                    .ok_or(Reason::Internal)?;
+                Ok(rate_key(client.ip()).as_bytes().to_vec())
             }
-            Self::Of(key) => key(head),
+            Self::Of(key) => key(head).ok_or(Reason::BadRequest),
         }
     }
 }
@@ -42,10 +46,19 @@ impl fmt::Debug for LimitKey {
     }
 }
 
-/// Admits as many requests of a key as its quota, and says so in `RateLimit` headers; refuses with
-/// 429 and a `Retry-After` that, obeyed, is admitted.
+/// Admits as many requests of a key as its quotas, and says so in `RateLimit` headers; refuses with
+/// 429 and a `Retry-After` that, obeyed by the only caller of its key, is admitted.
+///
+/// Several limits of one request belong into one gate ([`LimitGate::and`]): they are charged in order,
+/// and given back when a later one refuses.
 #[derive(Clone, Debug)]
 pub struct LimitGate {
+    first: Limit,
+    others: Vec<Limit>,
+}
+
+#[derive(Clone, Debug)]
+struct Limit {
     name: Scope,
     home: Home,
     key: LimitKey,
@@ -61,28 +74,106 @@ impl LimitGate {
     /// Counts in this process, synchronously. `name` stands in the headers.
     #[must_use]
     pub fn in_process(name: Scope, limiter: Arc<Limiter>) -> Self {
-        Self {
-            name,
-            home: Home::Process(limiter),
-            key: LimitKey::ClientAddress,
-        }
+        Self::of(name, Home::Process(limiter))
     }
 
     /// Counts in a store, for every process that shares it. A store that fails refuses with 503.
     #[must_use]
     pub fn on_store(name: Scope, limiter: Arc<StoreLimiter<AnyStore>>) -> Self {
-        Self {
+        Self::of(name, Home::Store(limiter))
+    }
+
+    fn of(name: Scope, home: Home) -> Self {
+        let first = Limit {
             name,
-            home: Home::Store(limiter),
+            home,
             key: LimitKey::ClientAddress,
+        };
+        Self {
+            first,
+            others: Vec::new(),
         }
     }
 
-    /// Counts by `key` instead of the client's address.
+    /// Counts by `key` instead of the client's address, in every limit of this gate so far.
     #[must_use]
     pub fn by(mut self, key: LimitKey) -> Self {
-        self.key = key;
+        for limit in &mut self.others {
+            limit.key = key.clone();
+        }
+        self.first.key = key;
         self
+    }
+
+    /// Charges `other` after this one; when it refuses, this one is given back what it was charged.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.others.push(other.first);
+        self.others.extend(other.others);
+        self
+    }
+}
+
+impl Gate for LimitGate {
+    type Pass = LimitPass;
+
+    async fn admit(&self, head: &mut request::Parts, now: Timestamp) -> Result<LimitPass, Refusal> {
+        let mut charged: Vec<(&Limit, Vec<u8>)> = Vec::new();
+        let mut headers = LimitPass(Vec::new());
+        for limit in std::iter::once(&self.first).chain(&self.others) {
+            let refusal = match limit.charge(head, now).await {
+                Ok((key, decision)) => {
+                    headers.add(limit, &decision);
+                    match decision {
+                        Decision::Admitted { .. } => {
+                            charged.push((limit, key));
+                            continue;
+                        }
+                        Decision::Limited { retry_after } => {
+                            Refusal::new(Reason::RateLimited).retry_after(retry_after)
+                        }
+                        // One unit is never more than a quota holds.
+                        Decision::Oversized => Refusal::new(Reason::RateLimited),
+                    }
+                }
+                Err(refusal) => refusal,
+            };
+            for (limit, key) in charged {
+                limit.give_back(&key, now).await;
+            }
+            let add = |refusal: Refusal, (name, value)| refusal.header(name, value);
+            return Err(headers.0.into_iter().fold(refusal, add));
+        }
+        Ok(headers)
+    }
+}
+
+impl Limit {
+    async fn charge(
+        &self,
+        head: &request::Parts,
+        now: Timestamp,
+    ) -> Result<(Vec<u8>, Decision), Refusal> {
+        let key = self.key.of(head)?;
+        let decision = match &self.home {
+            Home::Process(limiter) => limiter.check(&key, now),
+            Home::Store(limiter) => limiter
+                .admit(&key, 1, now)
+                .await
+                .map_err(|error| Refusal::new(error.reason()))?,
+        };
+        Ok((key, decision))
+    }
+
+    /// A giving back that fails, or whose caller goes away, leaves the charge standing: that refuses
+    /// too much and never too little.
+    async fn give_back(&self, key: &[u8], now: Timestamp) {
+        match &self.home {
+            Home::Process(limiter) => limiter.refund(key, 1, now, now),
+            Home::Store(limiter) => {
+                let _ = limiter.refund(key, 1, now, now).await;
+            }
+        }
     }
 
     fn quota(&self) -> &Quota {
@@ -93,44 +184,18 @@ impl LimitGate {
     }
 }
 
-impl Gate for LimitGate {
-    type Pass = LimitPass;
-
-    async fn admit(&self, head: &mut request::Parts, now: Timestamp) -> Result<LimitPass, Refusal> {
-        let key = self.key.of(head).ok_or(Reason::Internal)?;
-        let decision = match &self.home {
-            Home::Process(limiter) => limiter.check(&key, now),
-            Home::Store(limiter) => limiter
-                .admit(&key, 1, now)
-                .await
-                .map_err(|error| Refusal::new(error.reason()))?,
-        };
-        let headers = LimitPass::new(self.name, self.quota(), &decision);
-        let refusal = match decision {
-            Decision::Admitted { .. } => return Ok(headers),
-            Decision::Limited { retry_after } => {
-                Refusal::new(Reason::RateLimited).retry_after(retry_after)
-            }
-            // One unit is never more than a quota holds.
-            Decision::Oversized => Refusal::new(Reason::RateLimited),
-        };
-        let add = |refusal: Refusal, (name, value)| refusal.header(name, value);
-        Err(headers.0.into_iter().fold(refusal, add))
-    }
-}
-
 /// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) to the response.
 #[derive(Clone, Debug)]
 pub struct LimitPass(Vec<(HeaderName, HeaderValue)>);
 
 impl LimitPass {
-    fn new(name: Scope, quota: &Quota, decision: &Decision) -> Self {
+    fn add(&mut self, limit: &Limit, decision: &Decision) {
         let texts = [
-            (RATELIMIT_POLICY, quota.policy_field(name)),
-            (RATELIMIT, decision.field(name)),
+            (RATELIMIT_POLICY, limit.quota().policy_field(limit.name)),
+            (RATELIMIT, decision.field(limit.name)),
         ];
         let value = |(name, text)| Some((name, HeaderValue::try_from(text).ok()?));
-        Self(texts.into_iter().filter_map(value).collect())
+        self.0.extend(texts.into_iter().filter_map(value));
     }
 }
 

@@ -170,14 +170,15 @@ fn json(problem: &Problem) -> Response<Full<Bytes>> {
         r#type: &'static str,
         title: &'static str,
         status: u16,
-        detail: &'static str,
+        detail: String,
         code: &'static str,
     }
     let body = Body {
         r#type: "about:blank",
-        title: problem.title,
+        // RFC 9457 §4.2.1: the title of a blank type is the status's own phrase.
+        title: problem.status.canonical_reason().unwrap_or(problem.title),
         status: problem.status.as_u16(),
-        detail: problem.detail,
+        detail: format!("{}. {}", problem.title, problem.detail),
         code: problem.code,
     };
     // A struct of strings and a number always serialises; an empty body would still be refused.
@@ -309,7 +310,7 @@ const ROLE_MISSING: Problem = Problem {
     code: "403_FORBIDDEN",
     title: "Not with this account",
     detail: "The account lacks the role that this needs.",
-    challenge: None,
+    challenge: Some("error=\"insufficient_scope\""),
     grpc_status: 7,
 };
 const SECOND_FACTOR_REQUIRED: Problem = Problem {
@@ -386,7 +387,12 @@ mod tests {
                     "Bearer realm=\"portcullis\", error=\"insufficient_user_authentication\", error_description=\"a second factor is needed\"",
                 ),
             ),
-            (Reason::RoleMissing, 403, "403_FORBIDDEN", None),
+            (
+                Reason::RoleMissing,
+                403,
+                "403_FORBIDDEN",
+                Some("Bearer realm=\"portcullis\", error=\"insufficient_scope\""),
+            ),
             (Reason::StoreUnknown, 503, "503_UNAVAILABLE", None),
             (Reason::Internal, 500, "500_INTERNAL", None),
         ];

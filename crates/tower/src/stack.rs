@@ -26,10 +26,10 @@ pub struct Stack<Stage, G> {
     stage: PhantomData<fn() -> Stage>,
 }
 
-/// The address has been checked; limits, a token or checks may follow.
+/// The address has been checked; a limit, a token or checks may follow.
 #[derive(Debug)]
 pub enum AddressFirst {}
-/// A limit has been put; more limits, a token or checks may follow.
+/// The limits have been put; a token or checks may follow.
 #[derive(Debug)]
 pub enum ThenLimit {}
 /// The token gate has been put; checks may follow.
@@ -42,7 +42,6 @@ pub enum ThenCheck {}
 /// Stages after which a limit may stand.
 pub trait BeforeLimit {}
 impl BeforeLimit for AddressFirst {}
-impl BeforeLimit for ThenLimit {}
 
 /// Stages after which a token gate may stand.
 pub trait BeforeToken {}
@@ -67,7 +66,7 @@ impl<Stage, G> Stack<Stage, G> {
 }
 
 impl<Stage: BeforeLimit, G: Gate> Stack<Stage, G> {
-    /// A limit, by default of the client's address.
+    /// The limits, by default of the client's address; several in one gate ([`LimitGate::and`]).
     #[must_use]
     pub fn limit(self, limit: LimitGate) -> Stack<ThenLimit, Both<G, LimitGate>> {
         Stack::with(Both(self.gate, limit))

@@ -140,6 +140,62 @@ async fn the_eleventh_login_in_a_minute_is_refused_and_obeying_retry_after_is_ad
 }
 
 #[tokio::test]
+async fn what_an_earlier_limit_was_charged_is_given_back_when_a_later_one_refuses() {
+    let clock = clock();
+    let in_process = |name, count| {
+        let quota = Quota::per_minute(count).unwrap().strict().unwrap();
+        LimitGate::in_process(
+            Scope::new(name),
+            Arc::new(Limiter::new(quota, LimiterPolicy::default())),
+        )
+    };
+    let store = AnyStore::new(Memory::new(NOW));
+    let on_store = StoreLimiter::new(store, Scope::new("stored"), Quota::per_minute(20).unwrap());
+    let wide = in_process("wide", 10).and(LimitGate::on_store(
+        Scope::new("stored"),
+        Arc::new(on_store),
+    ));
+    let service = Stack::new(direct())
+        .limit(wide.and(in_process("narrow", 2)))
+        .layer(clock.clone())
+        .layer(handler());
+    let mut left = Vec::new();
+    for _ in 0..6 {
+        let answer = service.clone().oneshot(from("192.0.2.1")).await.unwrap();
+        let fields: Vec<String> = answer
+            .headers()
+            .get_all("ratelimit")
+            .iter()
+            .map(|field| {
+                field
+                    .to_str()
+                    .unwrap()
+                    .split(";t=")
+                    .next()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        left.push((answer.status().as_u16(), fields.join(" ")));
+    }
+    let admitted = |wide, stored, narrow| {
+        (
+            200,
+            format!("\"wide\";r={wide} \"stored\";r={stored} \"narrow\";r={narrow}"),
+        )
+    };
+    let refused = (
+        429,
+        String::from("\"wide\";r=7 \"stored\";r=17 \"narrow\";r=0"),
+    );
+    assert_eq!(left[..2], [admitted(9, 19, 1), admitted(8, 18, 0)]);
+    // Each refusal says what would be left, and takes nothing: the next one says the same.
+    for refusal in &left[2..] {
+        assert_eq!(*refusal, refused);
+    }
+}
+
+#[tokio::test]
 async fn rotating_addresses_within_a_prefix_share_one_limit() {
     let service = Stack::new(direct())
         .limit(login_limit())
