@@ -3,6 +3,8 @@
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::AuditError;
 use crate::header::HEADER_LEN;
@@ -37,13 +39,14 @@ impl Directory {
     pub(crate) fn make(path: &Path) -> Result<Self, AuditError> {
         let act = "make the log's folder";
         if !path.is_dir() {
+            let parents = parents_of_new(path);
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true);
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.create(path).map_err(AuditError::io(act))?;
-            if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
-                sync_folder(parent).map_err(AuditError::io(act))?;
+            for parent in parents {
+                sync_folder(&parent).map_err(AuditError::io(act))?;
             }
         }
         Ok(Self::at(path))
@@ -53,17 +56,21 @@ impl Directory {
         Self(path.to_owned())
     }
 
-    /// The writer's lock, or [`AuditError::InUse`].
+    /// The writer's lock, or [`AuditError::InUse`] when it is held for longer than those hold it who only
+    /// ask ([`Directory::is_locked`]), or a child process that is about to close what it inherited.
     pub(crate) fn lock(&self) -> Result<Lock, AuditError> {
         let act = "lock the log";
         let file = owners_own(OpenOptions::new().write(true).create(true).truncate(false))
             .open(self.0.join(LOCK))
             .map_err(AuditError::io(act))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => Err(AuditError::InUse),
-            Err(TryLockError::Error(error)) => Err(AuditError::io(act)(error)),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock(file)),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(AuditError::io(act)(error)),
+            }
         }
+        Err(AuditError::InUse)
     }
 
     /// Whether a writer holds the log at the moment.
@@ -177,6 +184,18 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     fs::File::open(path)?.sync_all()
 }
 
+/// The folders in which names are made when `path` is, the innermost first.
+fn parents_of_new(path: &Path) -> Vec<PathBuf> {
+    let new = path.ancestors().take_while(|path| !path.is_dir());
+    let parents = new.filter_map(Path::parent);
+    parents
+        .map(|parent| match parent.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => parent.to_owned(),
+        })
+        .collect()
+}
+
 fn owners_own(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -194,6 +213,9 @@ fn number_of(name: &str) -> Option<u64> {
 }
 
 const LOCK: &str = "audit.lock";
+/// A tenth of a second in all.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 const HALF_MADE: &str = ".new";
 /// No more of a file is read than a segment can have: the greatest size, and the writes that end it.
 const MAX_SEGMENT_BYTES: u64 = 512 * 1024 * 1024;
@@ -201,6 +223,40 @@ const MAX_SEGMENT_BYTES: u64 = 512 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_whether_the_log_is_held_keeps_no_writer_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Directory::make(dir.path()).unwrap();
+        drop(folder.lock().unwrap());
+        let asker = fs::File::open(dir.path().join(LOCK)).unwrap();
+        asker.lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            // As long as `is_locked` holds it, and longer than a first try takes.
+            let opener = scope.spawn(|| folder.lock().is_ok());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            asker.unlock().unwrap();
+            assert!(opener.join().unwrap());
+        });
+        asker.lock().unwrap();
+        assert_eq!(folder.lock().map(drop), Err(AuditError::InUse));
+    }
+
+    #[test]
+    fn each_folder_that_gets_a_new_name_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        assert_eq!(
+            parents_of_new(&deep),
+            [dir.path().join("a"), dir.path().into()]
+        );
+        assert!(parents_of_new(dir.path()).is_empty());
+        // A name alone is in the folder that the process works in.
+        assert_eq!(
+            parents_of_new("no such folder".as_ref()),
+            [PathBuf::from(".")]
+        );
+    }
 
     #[test]
     fn only_the_names_of_segments_are_taken_for_segments() {

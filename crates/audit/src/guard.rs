@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use portcullis_core::{Secret, Timestamp, entropy};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::folder::{Directory, Folder, Lock};
 use crate::header::{HEADER_LEN, Header};
@@ -43,6 +43,8 @@ pub struct Log {
     jobs: mpsc::Sender<Job>,
     keys: Keys,
     synced: Synced,
+    /// Closed when the writer has let go of the log; nothing is ever sent.
+    gone: watch::Receiver<()>,
 }
 
 /// What opening a log found.
@@ -95,10 +97,12 @@ impl Log {
     ) -> Result<(Self, Recovery), AuditError> {
         let (jobs, received) = mpsc::channel(policy.waiting_events);
         let synced = Arc::new(Mutex::new(opened.head));
+        let (letting_go, gone) = watch::channel(());
         let log = Self {
             jobs,
             keys: opened.keys.clone(),
             synced: Arc::clone(&synced),
+            gone,
         };
         let writer = Writer {
             folder,
@@ -113,7 +117,7 @@ impl Log {
         };
         thread::Builder::new()
             .name("portcullis-audit".to_owned())
-            .spawn(move || writer.run(received, lock))
+            .spawn(move || writer.run(received, lock, letting_go))
             .map_err(AuditError::io("start the writer's thread"))?;
         Ok((log, opened.recovery))
     }
@@ -126,14 +130,12 @@ impl Log {
         Checkpoint::of(&self.keys, &head)
     }
 
-    /// Writes what waits, lets go of the log, and answers then. From now on every clone's calls fail
-    /// with [`AuditError::Closed`].
+    /// Writes what waits, lets go of the log, and answers then, whichever clone closed it first. From now
+    /// on every clone's calls fail with [`AuditError::Closed`].
     pub async fn close(&self) {
-        let (answer, answered) = oneshot::channel();
-        if self.jobs.send(Job::Close(answer)).await.is_ok() {
-            // An error means that the writer is gone: what was to come has come.
-            let _ = answered.await;
-        }
+        // An error means that it was told already.
+        let _ = self.jobs.send(Job::Close).await;
+        let _ = self.gone.clone().changed().await;
     }
 }
 

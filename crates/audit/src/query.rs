@@ -146,14 +146,14 @@ pub fn query(dir: &Path, key: &Secret, filter: &Filter) -> Result<Vec<Record>, A
         if answer.len() >= filter.limit {
             break;
         }
-        let bytes = folder.read(number)?;
+        let first = folder.read_header(number)?;
         let damaged = |damage| Finding {
             segment: number,
             offset: 0,
-            sequence: Header::parse(&bytes).map_or(0, |(header, _)| header.before.next()),
+            sequence: Header::parse(&first).map_or(0, |(header, _)| header.before.next()),
             damage,
         };
-        let (header, keys) = Header::open(key, &bytes).map_err(damaged)?;
+        let (header, keys) = Header::open(key, &first).map_err(damaged)?;
         if *log.get_or_insert(keys.log) != keys.log {
             return Err(damaged(Damage::Spliced).into());
         }
@@ -161,11 +161,12 @@ pub fn query(dir: &Path, key: &Secret, filter: &Filter) -> Result<Vec<Record>, A
         if begins_late && filter.oldest_first {
             break;
         }
-        if !begins_late {
-            let next = match number.checked_add(1) {
-                Some(next) if Some(number) != last => Some(folder.read_header(next)?),
-                _ => None,
-            };
+        let next = match number.checked_add(1) {
+            Some(next) if Some(number) != last => Some(folder.read_header(next)?),
+            _ => None,
+        };
+        if !begins_late && !ends_early(&keys, number, next.as_deref(), filter) {
+            let bytes = folder.read(number)?;
             let after = next.as_deref().map_or(After::Nothing, After::Segment);
             answer_from(
                 number,
@@ -176,11 +177,19 @@ pub fn query(dir: &Path, key: &Secret, filter: &Filter) -> Result<Vec<Record>, A
                 &mut answer,
             )?;
         }
-        if header.before.time < filter.since && !filter.oldest_first {
+        let reached = header.before.time < filter.since || header.before.sequence <= filter.after;
+        if reached && !filter.oldest_first {
             break;
         }
     }
     Ok(answer)
+}
+
+/// Whether all of segment `number` is before what is asked for, as the sealed header of the next says.
+fn ends_early(keys: &Keys, number: u64, next: Option<&[u8]>, filter: &Filter) -> bool {
+    let following = number.saturating_add(1);
+    let next = next.and_then(|next| Header::of(keys, following, next).ok());
+    next.is_some_and(|next| next.before.sequence <= filter.after || next.before.time < filter.since)
 }
 
 /// Adds what one segment has to the answer, up to the limit.

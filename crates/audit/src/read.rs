@@ -36,7 +36,8 @@ pub struct Report {
     pub unfinished_bytes: u64,
     /// How many records a checkpoint confirmed.
     pub confirmed: u64,
-    /// The log as it is now, to be kept elsewhere.
+    /// The log as it is now, to be kept elsewhere. Beside a living writer it can cover records that are
+    /// not acknowledged yet; [`Log::checkpoint`](crate::Log::checkpoint) does not.
     pub checkpoint: Checkpoint,
 }
 
@@ -118,6 +119,8 @@ fn check(dir: &Path, key: &Secret, against: Option<&Checkpoint>) -> Result<Repor
     let folder = Directory::at(dir);
     let covered = against.map_or(0, Checkpoint::records);
     let mut head = (covered == 0).then_some([0; 32]);
+    // Asked before too: a writer may end its write and go while this reads.
+    let beside = folder.is_locked();
     let tailed = walk(&folder, key, &mut |frame, _| {
         if frame.sequence == covered {
             head = Some(frame.mac);
@@ -131,7 +134,7 @@ fn check(dir: &Path, key: &Secret, against: Option<&Checkpoint>) -> Result<Repor
     };
     let unfinished_bytes = match tailed.tail {
         None => 0,
-        Some(tail) if tail.short && folder.is_locked() => tail.torn_bytes,
+        Some(tail) if tail.short && (beside || folder.is_locked()) => tail.torn_bytes,
         Some(tail) => return Err(tail.finding.into()),
     };
     let walk = &tailed.walk;

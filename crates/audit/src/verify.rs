@@ -382,4 +382,41 @@ mod tests {
             assert_eq!(damage, Err((3, Damage::Malformed)), "{what}");
         }
     }
+
+    #[test]
+    fn a_sealed_header_whose_time_is_before_the_last_record_is_malformed() {
+        for (secs, answer) in [
+            (1_700_000_000, Ok(None)),
+            (1_699_999_999, Err(Damage::Malformed)),
+        ] {
+            let keys = Keys::derive(&Secret::from([7; 32].as_slice()), LogId([1; 16]));
+            let before = Head {
+                sequence: 0,
+                mac: [0; 32],
+                time: Timestamp::UNIX_EPOCH,
+            };
+            let mut header = Header {
+                log: keys.log,
+                number: 1,
+                before,
+                previous_end: 0,
+                voids: false,
+            };
+            let mut walk = Walk::at(keys.clone(), &header);
+            let mut first = header.encode(&keys);
+            let put = |out: &mut Vec<u8>| out.extend_from_slice(LOGIN);
+            let head = record::append(&mut first, &keys, &before, 1, NOW, put);
+            header.number = 2;
+            header.previous_end = span(0, first.len());
+            header.before = Head {
+                time: Timestamp::from_unix_secs(secs),
+                ..head
+            };
+            let second = header.encode(&keys);
+            let walked = walk.segment(1, &first, After::Segment(&second), &mut |_, _| {});
+            assert_eq!(walked, Ok(None));
+            let walked = walk.segment(2, &second, After::Nothing, &mut |_, _| {});
+            assert_eq!(walked.map_err(|finding| finding.damage), answer);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::folder::{File, Folder, Lock};
 use crate::header::Header;
@@ -13,9 +13,13 @@ use crate::{AuditError, Event, Recorded, state};
 
 /// What waits for the writer.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "all jobs but the last are events; a box would allocate for each"
+)]
 pub(crate) enum Job {
     Record(Event, oneshot::Sender<Result<Recorded, AuditError>>),
-    Close(oneshot::Sender<()>),
+    Close,
 }
 
 /// The head of what is on disk, for whoever asks.
@@ -37,10 +41,14 @@ pub(crate) struct Writer<F: Folder> {
 }
 
 impl<F: Folder> Writer<F> {
-    /// Serves until it is told to close or nobody is left, then lets go of the lock.
-    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>, lock: Lock) {
+    /// Serves until it is told to close or nobody is left, then lets go of the lock, and of `gone` last.
+    pub(crate) fn run(
+        mut self,
+        mut jobs: mpsc::Receiver<Job>,
+        lock: Lock,
+        gone: watch::Sender<()>,
+    ) {
         let mut waiting = Vec::new();
-        let mut closers = Vec::new();
         while jobs.blocking_recv_many(&mut waiting, WRITE_EVENTS) > 0 {
             let mut events = Vec::with_capacity(waiting.len());
             let mut answers = Vec::with_capacity(waiting.len());
@@ -50,12 +58,9 @@ impl<F: Folder> Writer<F> {
                         events.push(event);
                         answers.push(answer);
                     }
-                    Job::Close(answer) => closers.push(answer),
+                    // What was sent before is still received; nothing more can be sent.
+                    Job::Close => jobs.close(),
                 }
-            }
-            if !closers.is_empty() {
-                // What was sent before is still received; nothing more can be sent.
-                jobs.close();
             }
             if events.is_empty() {
                 continue;
@@ -70,9 +75,7 @@ impl<F: Folder> Writer<F> {
         }
         drop(self);
         drop(lock);
-        for closer in closers {
-            let _ = closer.send(());
-        }
+        drop(gone);
     }
 
     /// Writes `events` as one write and syncs it. When this answers `Ok`, they are on disk.

@@ -126,6 +126,38 @@ async fn closing_writes_what_waits_first() {
 }
 
 #[tokio::test]
+async fn closing_answers_only_when_the_log_is_let_go_of_whoever_closed_it_first() {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    for round in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        let mut waiting = Vec::new();
+        for _ in 0..100 {
+            let log = log.clone();
+            let mut record = Box::pin(async move {
+                let event = Event::new(Action::Login, NOW).user_agent(&"x".repeat(500));
+                log.record(event).await
+            });
+            assert!(record.as_mut().poll(&mut context).is_pending());
+            waiting.push(record);
+        }
+        let mut first = Box::pin(log.close());
+        let _ = first.as_mut().poll(&mut context);
+        // Until the writer has seen it, and takes no more.
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+            let mut late = Box::pin(log.record(Event::new(Action::Logout, NOW)));
+            if late.as_mut().poll(&mut context).is_ready() {
+                break;
+            }
+        }
+        log.close().await;
+        let again = Log::open(dir.path(), &key(), small(), NOW).map(|(_, found)| found.records);
+        assert!(again.is_ok_and(|records| records >= 100), "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn a_dropped_future_takes_nobody_elses_event_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let policy = small().waiting_events(2).unwrap();
@@ -242,6 +274,32 @@ async fn a_query_refuses_to_answer_from_a_damaged_segment() {
         [60, 59],
         "the damaged segment is not read for these"
     );
+}
+
+#[tokio::test]
+async fn a_query_does_not_read_segments_that_cannot_matter() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    for turn in 0..60 {
+        log.record(Event::new(Action::Login, later(turn)))
+            .await
+            .unwrap();
+    }
+    log.close().await;
+    let path = dir.path().join("audit-00000001.log");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[400] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let filters = [
+        Filter::default().after(57),
+        Filter::default().since(later(57)),
+    ];
+    for filter in filters {
+        let newest_first = query(dir.path(), &key(), &filter).unwrap();
+        assert_eq!(sequences(&newest_first), [60, 59, 58]);
+        let oldest_first = query(dir.path(), &key(), &filter.oldest_first()).unwrap();
+        assert_eq!(sequences(&oldest_first), [58, 59, 60]);
+    }
 }
 
 #[tokio::test]

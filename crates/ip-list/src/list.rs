@@ -73,15 +73,17 @@ impl AddressList {
         })
     }
 
-    /// Denies the addresses in `networks`, allowed or not, and no others.
+    /// Denies the addresses in `networks`, allowed or not, besides those denied already.
     ///
     /// # Errors
-    /// [`ListError::Entry`] for the first that is malformed; [`ListError::TooLong`].
+    /// [`ListError::Entry`] for the first that is malformed; [`ListError::TooLong`], all that are denied
+    /// together.
     pub fn deny<T: AsRef<str>>(
         mut self,
         networks: impl IntoIterator<Item = T>,
     ) -> Result<Self, ListError> {
-        self.deny = Ranges::of(&parsed(networks)?);
+        let denied = Ranges::of(&parsed(networks)?);
+        self.deny = self.deny.and(denied).ok_or(ListError::TooLong)?;
         Ok(self)
     }
 
@@ -138,6 +140,14 @@ impl Ranges {
             v4: apart(v4),
             v6: apart(v6),
         }
+    }
+
+    /// What is in either; none if that is more than a list keeps.
+    fn and(self, other: Self) -> Option<Self> {
+        let v4 = apart([self.v4, other.v4].concat());
+        let v6 = apart([self.v6, other.v6].concat());
+        let entries = v4.len().saturating_add(v6.len());
+        (entries <= AddressList::MAX_ENTRIES).then_some(Self { v4, v6 })
     }
 
     /// `ip` is no IPv4 address in IPv6 form.
@@ -225,6 +235,28 @@ mod tests {
         assert_eq!(list.check(ip("10.1.2.3")), Verdict::Refused);
         assert_eq!(list.check(ip("11.1.2.3")), Verdict::Admitted);
         assert_eq!(list.check(ip("2001:db8::1")), Verdict::Refused);
+    }
+
+    #[test]
+    fn denying_again_does_not_admit_what_was_denied_before() {
+        let list = AddressList::everyone()
+            .deny(["192.0.2.0/24", "2001:db8::/32"])
+            .unwrap()
+            .deny(["192.0.0.0/16", "203.0.113.9"])
+            .unwrap()
+            .deny([""; 0])
+            .unwrap();
+        for address in ["192.0.2.1", "2001:db8::1", "192.0.9.9", "203.0.113.9"] {
+            assert_eq!(list.check(ip(address)), Verdict::Refused, "{address}");
+        }
+        assert_eq!(list.check(ip("203.0.113.8")), Verdict::Admitted);
+        let more = |net: u32| {
+            let hosts = 0..60_000_u32;
+            hosts.map(move |host| std::net::Ipv4Addr::from_bits(net | host).to_string())
+        };
+        let list = list.deny(more(0x0a00_0000)).unwrap();
+        let too_long = list.deny(more(0x0b00_0000)).map(drop);
+        assert_eq!(too_long, Err(ListError::TooLong));
     }
 
     proptest! {

@@ -188,7 +188,17 @@ impl Open {
             }
         }
         self.forget(now);
+        self.leave_the_last_slot(policy);
         self
+    }
+
+    /// A limit that was lowered below the failures there are would crowd the account, with nothing under
+    /// way and no lock that ends: it is as near to its lock as can be instead.
+    fn leave_the_last_slot(&mut self, policy: &LockoutPolicy) {
+        let most = policy.failures().saturating_sub(1);
+        self.settled = self.settled.min(most);
+        self.lapsed = self.lapsed.min(most.saturating_sub(self.settled));
+        self.undate();
     }
 
     fn forget(&mut self, now: Timestamp) {

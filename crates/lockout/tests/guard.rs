@@ -342,6 +342,35 @@ async fn a_settlement_dropped_at_any_await_loses_no_failure_and_no_lock() {
     assert!(drops > 6, "several updates, three polls each: {drops}");
 }
 
+#[tokio::test]
+async fn a_lock_that_begins_while_an_old_one_is_lifted_stays_in_the_list() {
+    let mut relocked = 0;
+    for polls in 0..20 {
+        let (lockout, store) = lockout();
+        let alice = name("alice");
+        fail(&lockout, &alice, 5).await;
+        store.pause(true);
+        let mut unlock = Box::pin(lockout.unlock(&alice, NOW));
+        let mut finished = false;
+        for _ in 0..polls {
+            finished = finished || polled(unlock.as_mut()).await;
+        }
+        let lifted = lockout.status(&alice, NOW).await.unwrap();
+        if matches!(lifted, Status::Open { .. }) {
+            fail(&lockout, &alice, 5).await;
+            relocked += 1;
+        }
+        if !finished {
+            assert!(unlock.await.unwrap());
+        }
+        let locked =
+            lockout.status(&alice, NOW).await.unwrap() == Status::Locked { until: until() };
+        let rows = lockout.locked(NOW).await.unwrap();
+        assert_eq!(rows.len(), usize::from(locked), "after {polls} polls");
+    }
+    assert!(relocked > 6, "{relocked}");
+}
+
 /// Polls once; whether it is done.
 async fn polled<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
     std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready()))

@@ -163,8 +163,8 @@ fn smooth_admitted(quota: &Quota, debt: u64) -> Decision {
     }
 }
 
-/// The state with `cost` given back; none if there is nothing to give. A charge whose units may have
-/// come back by themselves is not given back again: that would free what was spent since.
+/// The state with `cost` given back; none if there is nothing to give. What of the charge may have come
+/// back by itself is not given back again: that would free what was spent since.
 pub(crate) fn smooth_refund(
     quota: &Quota,
     all_back: u64,
@@ -175,8 +175,11 @@ pub(crate) fn smooth_refund(
     let charge = quota
         .emission_nanos()
         .saturating_mul(u64::from(cost.min(quota.burst_units())));
-    let still_owed = charged_at.as_unix_nanos().saturating_add(charge) > now.as_unix_nanos();
-    (still_owed && charge > 0 && all_back > 0).then(|| all_back.saturating_sub(charge))
+    let elapsed = now
+        .as_unix_nanos()
+        .saturating_sub(charged_at.as_unix_nanos());
+    let owed = charge.saturating_sub(elapsed);
+    (owed > 0 && all_back > 0).then(|| all_back.saturating_sub(owed))
 }
 
 /// A log of the units spent within the last period.

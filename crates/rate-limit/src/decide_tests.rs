@@ -229,6 +229,16 @@ fn a_late_refund_does_not_free_what_was_spent_since() {
     }
 }
 
+#[test]
+fn a_refund_gives_back_only_what_has_not_come_back_by_itself() {
+    let mut key = Key::new(smooth_quota(10, 10));
+    assert!(key.charge(10, NOW).is_admitted());
+    let later = NOW + 9 * SECOND;
+    assert!(key.charge(9, later).is_admitted());
+    key.refund(10, NOW, later);
+    assert_eq!(key.spend_all(later), 1, "ten at once are the most");
+}
+
 fn any_quota() -> impl Strategy<Value = Quota> {
     let smooth =
         (1_u32..2_000, 1_u64..200_000_000_000, 1_u32..200).prop_map(|(count, nanos, burst)| {
@@ -349,6 +359,27 @@ proptest! {
         if back < TOLERANCE_NANOS {
             prop_assert!(stepped.spend_all(now) <= granted);
         }
+    }
+
+    #[test]
+    fn a_refund_at_any_time_frees_no_more_than_never_having_charged(quota in any_quota(), before in any_steps(), cost in 1_u32..9, after in any_steps()) {
+        let mut key = Key::new(quota);
+        let mut now = NOW;
+        for (step, spent) in before {
+            now += step;
+            let _ = key.charge(spent, now);
+        }
+        let mut never = Key { quota, state: key.state.clone() };
+        let charged_at = now;
+        prop_assume!(key.charge(cost, charged_at).is_admitted());
+        for (step, spent) in after {
+            now += step % quota.emission_nanos().saturating_mul(2);
+            if key.charge(spent, now).is_admitted() {
+                prop_assert!(never.charge(spent, now).is_admitted());
+            }
+        }
+        key.refund(cost, charged_at, now);
+        prop_assert!(key.spend_all(now) <= never.spend_all(now));
     }
 
     #[test]

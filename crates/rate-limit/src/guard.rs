@@ -74,7 +74,7 @@ impl<S: Store> StoreLimiter<S> {
     /// Gives back `cost` units that were charged at `charged_at`, the `now` of that charge.
     ///
     /// Only an admitted charge may be given back, and once; one whose reply was lost may not. A smooth
-    /// quota gives nothing back once the units may have come back by themselves.
+    /// quota gives back only what cannot have come back by itself since the charge.
     ///
     /// # Errors
     /// As [`StoreLimiter::admit`]; the charge then stands.

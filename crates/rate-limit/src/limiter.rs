@@ -14,8 +14,10 @@ use crate::{Charge, Decision, Joint, LimiterPolicy, Pace, PolicyError, Quota};
 /// Keys are known by a 64-bit hash under a random key of the process, so nobody can aim at a set. When
 /// more keys are live than there is room for, a newcomer takes the place of the key in its set that is
 /// closest to being whole, which is thereby forgiven what it had spent; **an exhausted key is never
-/// forgotten**, and where all of a set are exhausted the newcomer is refused. Size the limiter
-/// ([`LimiterPolicy::keys`]) to the clients seen within one period and nobody is forgiven anything.
+/// forgotten**, and where all of a set are exhausted the newcomer is refused. A set can
+/// be full while others are not: with as many clients within one period as there is room for, one in seven
+/// meets a full set; with a quarter as many, one in several thousand. Size [`LimiterPolicy::keys`] to four
+/// times the clients.
 ///
 /// ```
 /// use portcullis_core::Timestamp;
@@ -71,8 +73,8 @@ impl Limiter {
 
     /// Gives back `cost` units that were charged at `charged_at`, the `now` of that charge.
     ///
-    /// Only an admitted charge may be given back, and once. A smooth quota gives nothing back once the
-    /// units may have come back by themselves (one interval for each unit).
+    /// Only an admitted charge may be given back, and once. A smooth quota gives back only what cannot
+    /// have come back by itself since the charge (one unit each interval).
     pub fn refund(&self, key: &[u8], cost: u32, charged_at: Timestamp, now: Timestamp) {
         let tag = self.tag(key);
         match &self.table {

@@ -182,7 +182,8 @@ pub struct LimiterPolicy {
 }
 
 impl LimiterPolicy {
-    /// At least `keys` keys; they are held in sets of eight, a power of two of them.
+    /// Room for at least `keys` keys, in sets of eight, a power of two of them. A key has its set: ask for
+    /// four times the clients expected, and hardly a set is ever full.
     ///
     /// # Errors
     /// [`PolicyError::KeysRefused`] unless 1 to 2^26.

@@ -275,6 +275,28 @@ fn unlocking_lifts_the_lock_and_the_failures_and_says_whether_there_was_one() {
 }
 
 #[test]
+fn an_account_with_more_failures_than_a_lowered_limit_has_one_attempt_left() {
+    for limit in 1..LIMIT {
+        let mut account = Account::default();
+        for _ in 1..LIMIT {
+            account.fail(0);
+        }
+        let lowered = LockoutPolicy::new(limit, Duration::from_secs(1800)).unwrap();
+        let (answer, next) = reserve(account.bytes.as_deref(), &lowered, 9, at(1));
+        let Ok(Reserve::Granted(ticket)) = answer else {
+            panic!("crowded though nothing is under way: {answer:?}");
+        };
+        account.apply(next);
+        let (second, _) = reserve(account.bytes.as_deref(), &lowered, 10, at(1));
+        assert_eq!(second, Ok(Reserve::Crowded), "limit {limit}");
+        let held = account.bytes.as_deref();
+        let (settled, _) = settle(held, &lowered, ticket, Outcome::Failure, true, at(1));
+        let until = locked(1);
+        assert_eq!(settled, Ok(Settle::NewlyLocked { until }), "limit {limit}");
+    }
+}
+
+#[test]
 fn bytes_that_do_not_decode_grant_nothing_until_unlocked() {
     let policy = LockoutPolicy::default();
     let bad = Some(&[7_u8, 7][..]);
