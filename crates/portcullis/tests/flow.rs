@@ -24,7 +24,8 @@ use portcullis::lockout::{AccountName, Lockout, LockoutPolicy, Status};
 use portcullis::rate_limit::{EndpointClass, Limiter, LimiterPolicy};
 use portcullis::session::{self, SessionPolicy, Sessions};
 use portcullis::sign_in::{
-    Argon2Pool, Attempt, Credential, Directory, DirectoryError, Hasher, Parts, SignIn, SignInPolicy,
+    Argon2Pool, Attempt, Credential, Directory, DirectoryError, Hasher, Parts, SignIn,
+    SignInPolicy, SignedIn,
 };
 use portcullis::store_sqlite::Sqlite;
 use portcullis::tower::{
@@ -82,7 +83,7 @@ struct Gate {
 async fn gate(folder: &Path) -> Gate {
     let clock = FakeClock::new(NOW);
     let key = Secret::generate::<32>().unwrap();
-    let store = AnyStore::new(Sqlite::open(&folder.join("gate.db"), NOW).unwrap());
+    let store = AnyStore::new(Sqlite::open(folder.join("gate.db"), NOW).unwrap());
     let (log, _) = Log::open(&folder.join("audit"), &key, LogPolicy::default(), NOW).unwrap();
     let lockout = Arc::new(Lockout::new(store.clone(), LockoutPolicy::default()));
     let session_key = Secret::generate::<32>().unwrap();
@@ -125,7 +126,7 @@ async fn gate(folder: &Path) -> Gate {
 }
 
 impl Gate {
-    async fn login(&self, password: &[u8]) -> Result<portcullis::sign_in::SignedIn, Reason> {
+    async fn login(&self, password: &[u8]) -> Result<SignedIn, Reason> {
         let attempt = Attempt::new("Alice", Secret::from(password))
             .address([192, 0, 2, 1].into(), "peer")
             .user_agent("flow");
@@ -181,61 +182,26 @@ where
 async fn password_to_token_to_protected_call_limited_locked_and_audited() {
     let folder = tempfile::tempdir().unwrap();
     let gate = gate(folder.path()).await;
-
-    // Locked after five, for the right password too, until somebody lifts it.
-    for _ in 0..5 {
-        assert_eq!(
-            gate.login(b"not her phrase at all").await.unwrap_err(),
-            Reason::PasswordWrong
-        );
-    }
-    assert_eq!(
-        gate.login(PASSWORD).await.unwrap_err(),
-        Reason::AccountLocked
-    );
-    let alice = AccountName::parse("alice").unwrap();
-    let until = NOW.saturating_add(Duration::from_secs(1800));
-    assert_eq!(
-        gate.lockout.status(&alice, NOW).await.unwrap(),
-        Status::Locked { until }
-    );
-    assert!(gate.lockout.unlock(&alice, NOW).await.unwrap());
-    let signed_in = gate.login(PASSWORD).await.unwrap();
+    let signed_in = locked_until_lifted(&gate).await;
     let token = gate.access_token(signed_in.session);
 
     let limiter = Limiter::new(
         EndpointClass::Authentication.quota(),
         LimiterPolicy::default(),
     );
-    let stack = Stack::new(AddressGate::new(
-        TrustedProxies::none(),
-        AddressList::everyone(),
-    ))
-    .limit(LimitGate::in_process(Scope::new("api"), Arc::new(limiter)))
-    .token(BearerGate::<UserClaims>::of_sessions(
-        Arc::clone(&gate.verifier),
-        Arc::clone(&gate.sessions),
-    ))
-    .layer(gate.clock.clone());
-    let record = RecordLayer::new(
-        gate.log.clone(),
-        RecordPolicy::default(),
-        gate.clock.clone(),
-    )
-    .unwrap();
-    let handler = tower::service_fn(|request: Request<String>| async move {
-        let token = request
-            .extensions()
-            .get::<AccessToken<UserClaims>>()
-            .expect("left by the gate");
-        Ok::<_, Infallible>(Response::new(token.claims().email.clone()))
-    });
-    let service = ArrivalLayer::new(gate.clock.clone()).layer(record.layer(stack.layer(handler)));
+    let (verifier, sessions) = (Arc::clone(&gate.verifier), Arc::clone(&gate.sessions));
+    let address = AddressGate::new(TrustedProxies::none(), AddressList::everyone());
+    let stack = Stack::new(address)
+        .limit(LimitGate::in_process(Scope::new("api"), Arc::new(limiter)))
+        .token(BearerGate::<UserClaims>::of_sessions(verifier, sessions))
+        .layer(gate.clock.clone());
+    let clock = gate.clock.clone();
+    let record = RecordLayer::new(gate.log.clone(), RecordPolicy::default(), clock).unwrap();
+    let service = ArrivalLayer::new(gate.clock.clone())
+        .layer(record.layer(stack.layer(tower::service_fn(email))));
 
-    assert_eq!(
-        call(&service, Some(&token)).await,
-        (StatusCode::OK, "alice@example.org".into())
-    );
+    let admitted = call(&service, Some(&token)).await;
+    assert_eq!(admitted, (StatusCode::OK, "alice@example.org".into()));
     assert!(call(&service, None).await.1.contains("401_UNAUTHORIZED"));
 
     // A refresh token used a second time, too late, ends its family and the access tokens with it.
@@ -243,11 +209,8 @@ async fn password_to_token_to_protected_call_limited_locked_and_audited() {
     let second = gate.sessions.refresh(first.expose(), NOW).await.unwrap();
     assert_eq!((second.user.as_str(), second.repeated), ("42", false));
     let late = NOW.saturating_add(Duration::from_secs(60));
-    let reused = gate
-        .sessions
-        .refresh(first.expose(), late)
-        .await
-        .unwrap_err();
+    let reused = gate.sessions.refresh(first.expose(), late).await;
+    let reused = reused.unwrap_err();
     assert!(matches!(reused, session::Error::Reused { .. }), "{reused}");
     assert_eq!(
         call(&service, Some(&token)).await.0,
@@ -265,14 +228,45 @@ async fn password_to_token_to_protected_call_limited_locked_and_audited() {
             .contains("429_RATE_LIMITED")
     );
 
-    gate.log.close().await;
-    let filter = Filter::default().oldest_first();
-    let records = audit::query(&folder.path().join("audit"), &gate.key, &filter).unwrap();
-    let actions: Vec<Action> = records.iter().map(|record| record.event.action()).collect();
     let mut expected = vec![Action::FailedLogin; 5];
     expected.extend([Action::Lockout, Action::FailedLogin, Action::Login]);
     expected.extend([Action::TokenRefused, Action::RateLimited]);
-    assert_eq!(actions, expected);
-    let report = audit::verify(&folder.path().join("audit"), &gate.key).unwrap();
-    assert_eq!(report.records, 10);
+    assert_eq!(
+        recorded(&gate, &folder.path().join("audit")).await,
+        expected
+    );
+}
+
+/// Locked after five failures, for the right password too, until somebody lifts it.
+async fn locked_until_lifted(gate: &Gate) -> SignedIn {
+    for _ in 0..5 {
+        let wrong = gate.login(b"not her phrase at all").await.unwrap_err();
+        assert_eq!(wrong, Reason::PasswordWrong);
+    }
+    assert_eq!(
+        gate.login(PASSWORD).await.unwrap_err(),
+        Reason::AccountLocked
+    );
+    let alice = AccountName::parse("alice").unwrap();
+    let until = NOW.saturating_add(Duration::from_secs(1800));
+    let status = gate.lockout.status(&alice, NOW).await.unwrap();
+    assert_eq!(status, Status::Locked { until });
+    assert!(gate.lockout.unlock(&alice, NOW).await.unwrap());
+    gate.login(PASSWORD).await.unwrap()
+}
+
+/// The handler: whose token it was.
+async fn email(request: Request<String>) -> Result<Response<String>, Infallible> {
+    let token = request.extensions().get::<AccessToken<UserClaims>>();
+    let token = token.expect("left by the gate");
+    Ok(Response::new(token.claims().email.clone()))
+}
+
+/// The actions in the log, oldest first, once it is closed and verified.
+async fn recorded(gate: &Gate, folder: &Path) -> Vec<Action> {
+    gate.log.close().await;
+    let records = audit::query(folder, &gate.key, &Filter::default().oldest_first()).unwrap();
+    let report = audit::verify(folder, &gate.key).unwrap();
+    assert_eq!(usize::try_from(report.records).unwrap(), records.len());
+    records.iter().map(|record| record.event.action()).collect()
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use tokio::sync::Barrier;
 use tokio::task::{JoinSet, yield_now};
 
 use super::{Law, Violation};
@@ -74,13 +75,16 @@ impl Race {
         seed: u64,
     ) -> Result<Vec<u32>, Failure> {
         let mut tasks = JoinSet::new();
+        // All start at once: a task that began alone could win every token before the next one.
+        let start = Arc::new(Barrier::new(usize::try_from(self.tasks).unwrap_or(usize::MAX)));
         for task in 0..self.tasks {
             let mut order: Vec<u32> = (0..self.tokens).collect();
             if task % 2 == 1 {
                 shuffle(&mut order, seed.rotate_left(32) ^ u64::from(task));
             }
-            let store = Arc::clone(store);
+            let (store, start) = (Arc::clone(store), Arc::clone(&start));
             tasks.spawn(async move {
+                start.wait().await;
                 let mut won = Vec::new();
                 for token in order {
                     if consume(&*store, token, now).await? {
