@@ -1,6 +1,8 @@
 //! Replays every target's corpus, and bytes made from it, on stable Rust.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,

@@ -76,7 +76,9 @@ impl Race {
     ) -> Result<Vec<u32>, Failure> {
         let mut tasks = JoinSet::new();
         // All start at once: a task that began alone could win every token before the next one.
-        let start = Arc::new(Barrier::new(usize::try_from(self.tasks).unwrap_or(usize::MAX)));
+        let start = Arc::new(Barrier::new(
+            usize::try_from(self.tasks).unwrap_or(usize::MAX),
+        ));
         for task in 0..self.tasks {
             let mut order: Vec<u32> = (0..self.tokens).collect();
             if task % 2 == 1 {
