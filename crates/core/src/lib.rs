@@ -38,6 +38,7 @@
 
 mod any;
 mod index;
+mod key;
 mod memory;
 mod random;
 mod reason;
@@ -46,12 +47,15 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod value;
 
 pub use any::AnyStore;
 pub use index::{Index, IndexError};
+pub use key::{Key, Scope};
 pub use memory::{Memory, MemoryPolicy};
 pub use random::{EntropyUnavailable, entropy};
 pub use reason::Reason;
 pub use secret::Secret;
-pub use store::{Cause, Durability, Failure, Key, Next, Scope, Store, Value};
+pub use store::{Cause, Durability, Failure, Next, Store};
 pub use time::{Clock, SystemClock, Timestamp};
+pub use value::Value;
