@@ -10,10 +10,11 @@
 set -euo pipefail
 
 url=${1:-http://127.0.0.1:8080}
+url=${url%/}
 one_time=${2:-${PORTCULLIS_ADMIN_PASSWORD:-}}
 root_key=${3:-./data.key}
 [ -n "$one_time" ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-[ -r "$root_key" ] || { echo "walkthrough: no root key at $root_key" >&2; exit 2; }
+[ -r "$root_key" ] || { echo "walkthrough: no root key at $root_key: name it as the third argument" >&2; exit 2; }
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -26,13 +27,14 @@ call() {
   local method=$1 path=$2 token=${3:-} json=${4:-}
   local arguments=(--silent --show-error --max-time 30 --request "$method"
     --dump-header "$folder/headers" --output "$folder/body" --write-out '%{http_code}')
-  [ -z "$token" ] || arguments+=(--header "Authorization: Bearer $token")
+  local with=''
+  [ -z "$token" ] || { arguments+=(--header "Authorization: Bearer $token"); with='with a token '; }
   [ -z "$json" ] || arguments+=(--header 'Content-Type: application/json' --data-binary "$json")
   : >"$folder/body"
   status=$(curl "${arguments[@]}" "$url$path")
   body=$(cat "$folder/body")
   headers=$(tr -d '\r' <"$folder/headers")
-  printf '%s %s %s\n' "$method" "$path" "$(hide "$json")"
+  printf '%s %s %s%s\n' "$method" "$path" "$with" "$(hide "$json")"
   printf '  %s %s\n' "$status" "$(hide "$body")"
 }
 
@@ -61,7 +63,7 @@ base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
 
 say 'A first administrator signs in with the one-time password, which opens nothing but its change'
 patiently POST /v1/login '' "$(credentials admin "$one_time")"
-expect 200
+[ "$status" = 200 ] || die 'the story begins with a first start: is this its one-time password, unused?'
 first=$(field access_token)
 call GET /v1/users "$first"
 expect 403
@@ -106,7 +108,7 @@ expect 200
 access=$(field access_token)
 refresh=$(field refresh_token)
 
-say 'A call with the token; the same call without it; with a tampered one'
+say 'A call with the token, for another thing than it is good for, without it, and with a tampered one'
 call GET /v1/me "$access"
 expect 200
 [ "$(field username)" = alice ] || die 'me is somebody else'

@@ -24,6 +24,7 @@ use crate::{Action, AuditError, Damage, Finding, Record};
 #[derive(Clone, Debug)]
 pub struct Filter {
     user: Option<Box<str>>,
+    target: Option<Box<str>>,
     action: Option<Action>,
     since: Timestamp,
     until: Timestamp,
@@ -37,6 +38,7 @@ impl Default for Filter {
     fn default() -> Self {
         Self {
             user: None,
+            target: None,
             action: None,
             since: Timestamp::UNIX_EPOCH,
             until: Timestamp::MAX,
@@ -54,6 +56,16 @@ impl Filter {
     pub fn user(self, user: &str) -> Self {
         Self {
             user: Some(clean(user, Field::User.max_bytes())),
+            ..self
+        }
+    }
+
+    /// Only records that name exactly this target: what an administrator's act was done to. The text
+    /// is cut and redacted as [`Filter::user`]'s is.
+    #[must_use]
+    pub fn target(self, target: &str) -> Self {
+        Self {
+            target: Some(clean(target, Field::Target.max_bytes())),
             ..self
         }
     }
@@ -108,11 +120,12 @@ impl Filter {
     }
 
     fn admits(&self, record: &Record) -> bool {
-        let user_matches = match &self.user {
+        let names = |field, wanted: &Option<Box<str>>| match wanted {
             None => true,
-            Some(user) => record.event.text(Field::User) == Some(user),
+            Some(text) => record.event.text(field) == Some(text),
         };
-        user_matches
+        names(Field::User, &self.user)
+            && names(Field::Target, &self.target)
             && self
                 .action
                 .is_none_or(|action| record.event.action() == action)

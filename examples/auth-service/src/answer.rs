@@ -1,5 +1,8 @@
 //! What handlers answer with when they do not answer well, and how they read a body.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -8,8 +11,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use portcullis::core::{Failure, IndexError, Reason};
 use portcullis::tower::{Refusal, respond};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use crate::users::UserError;
 
@@ -18,36 +21,42 @@ use crate::users::UserError;
 pub(crate) enum No {
     /// A reason, answered as the gates answer it.
     Refused(Refusal),
-    /// What is wrong with the request's content.
-    Problem(StatusCode, &'static str, &'static str),
+    /// What is wrong with the request's content: status, code, and what to do about it.
+    Problem(StatusCode, &'static str, Cow<'static, str>),
 }
 
 impl No {
     /// There is no such thing.
-    pub(crate) const UNKNOWN: Self = Self::Problem(
-        StatusCode::NOT_FOUND,
-        "404_NOT_FOUND",
-        "There is nothing here.",
-    );
+    pub(crate) const fn unknown(detail: &'static str) -> Self {
+        Self::Problem(
+            StatusCode::NOT_FOUND,
+            "404_NOT_FOUND",
+            Cow::Borrowed(detail),
+        )
+    }
+
     /// The name is taken.
-    pub(crate) const TAKEN: Self =
-        Self::Problem(StatusCode::CONFLICT, "409_CONFLICT", "The name is taken.");
+    pub(crate) const TAKEN: Self = Self::Problem(
+        StatusCode::CONFLICT,
+        "409_CONFLICT",
+        Cow::Borrowed("The name is taken."),
+    );
     /// The path does not take that method.
     pub(crate) const METHOD: Self = Self::Problem(
         StatusCode::METHOD_NOT_ALLOWED,
         "405_METHOD_NOT_ALLOWED",
-        "This path takes other methods.",
+        Cow::Borrowed("This path takes other methods; GET / lists the calls."),
     );
     /// The list has no room.
     pub(crate) const FULL: Self = Self::Problem(
         StatusCode::INSUFFICIENT_STORAGE,
         "507_FULL",
-        "There is no room for more users.",
+        Cow::Borrowed("There is no room for more users."),
     );
 
     /// The content is not as it must be.
-    pub(crate) const fn content(detail: &'static str) -> Self {
-        Self::Problem(StatusCode::BAD_REQUEST, "400_BAD_REQUEST", detail)
+    pub(crate) fn content(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Problem(StatusCode::BAD_REQUEST, "400_BAD_REQUEST", detail.into())
     }
 }
 
@@ -73,7 +82,7 @@ impl From<UserError> for No {
     fn from(error: UserError) -> Self {
         match error {
             UserError::Taken => Self::TAKEN,
-            UserError::Unknown => Self::UNKNOWN,
+            UserError::Unknown => Self::unknown("There is no such user."),
             UserError::Changed => Self::from(Reason::StoreContended),
             UserError::Index(IndexError::Full(_)) => Self::FULL,
             UserError::Index(IndexError::Store(failure)) | UserError::Store(failure) => {
@@ -90,9 +99,13 @@ impl IntoResponse for No {
             Self::Refused(refusal) => respond(&refusal, &HeaderMap::new()).map(body::Body::new),
             Self::Problem(status, code, detail) => {
                 let title = status.canonical_reason().unwrap_or("Refused");
-                let problem = json!({
-                    "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail, "code": code,
-                });
+                let problem = Problem {
+                    r#type: "about:blank",
+                    title,
+                    status: status.as_u16(),
+                    detail,
+                    code,
+                };
                 let mut response = (status, Json(problem)).into_response();
                 let headers = response.headers_mut();
                 headers.insert(
@@ -106,6 +119,16 @@ impl IntoResponse for No {
     }
 }
 
+/// RFC 9457, with its members in the order in which the gates write them.
+#[derive(Serialize)]
+struct Problem {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: Cow<'static, str>,
+    code: &'static str,
+}
+
 /// A JSON body of type `T`, nothing else: unknown members, another content type and an over-long
 /// body are refused as problems.
 #[derive(Debug)]
@@ -115,22 +138,32 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Content<T> {
     type Rejection = No;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, No> {
-        let Json(content) = Json::from_request(request, state)
-            .await
-            .map_err(|rejection| match rejection {
-                JsonRejection::BytesRejection(bytes)
-                    if bytes.status() == StatusCode::PAYLOAD_TOO_LARGE =>
-                {
-                    No::from(Reason::BodyTooLarge)
-                }
-                JsonRejection::MissingJsonContentType(_) => {
-                    No::content("The body must be JSON, and its Content-Type application/json.")
-                }
-                JsonRejection::JsonDataError(_) => {
-                    No::content("The JSON lacks a member, or has one too many or of another type.")
-                }
-                _ => No::content("The body is not JSON."),
-            })?;
+        // A body that does not come is not waited for: it would hold its connection, and a stop.
+        let read = tokio::time::timeout(BODY_WAIT, Json::from_request(request, state)).await;
+        let read = read.map_err(|_| {
+            let slow = "The body did not come within ten seconds.";
+            No::Problem(
+                StatusCode::REQUEST_TIMEOUT,
+                "408_REQUEST_TIMEOUT",
+                slow.into(),
+            )
+        })?;
+        let Json(content) = read.map_err(|rejection| match rejection {
+            JsonRejection::BytesRejection(bytes)
+                if bytes.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+            {
+                No::from(Reason::BodyTooLarge)
+            }
+            JsonRejection::MissingJsonContentType(_) => No::Problem(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "415_UNSUPPORTED_MEDIA_TYPE",
+                "The body must be JSON, and its Content-Type application/json.".into(),
+            ),
+            JsonRejection::JsonDataError(_) => {
+                No::content("The JSON lacks a member, or has one too many or of another type.")
+            }
+            _ => No::content("The body is not JSON."),
+        })?;
         Ok(Self(content))
     }
 }
@@ -143,3 +176,5 @@ pub(crate) fn private(content: impl IntoResponse) -> Response {
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+const BODY_WAIT: Duration = Duration::from_secs(10);

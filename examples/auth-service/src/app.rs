@@ -1,14 +1,16 @@
 //! Everything the handlers share, put together once.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::response::Response;
-use portcullis::audit::{Action, AuditError, Event, Log, LogPolicy, Sink};
+use http::StatusCode;
+use portcullis::audit::{Action, AuditError, Checkpoint, Damage, Event, Log, LogPolicy, Sink};
 use portcullis::core::{AnyStore, Clock, Reason, Secret, SystemClock, Timestamp};
 use portcullis::ip_list::ClientAddress;
 use portcullis::jwt::{HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier};
@@ -26,6 +28,7 @@ use crate::answer::{No, private};
 use crate::keys::RootKey;
 use crate::settings::Settings;
 use crate::users::{Role, User, Users, one_time_password};
+use crate::witness::Witness;
 
 type Fault = Box<dyn Error + Send + Sync>;
 
@@ -43,6 +46,7 @@ pub(crate) struct App {
     audit_folder: PathBuf,
     audit_key: Secret,
     store: Sqlite,
+    witness: Arc<Witness>,
 }
 
 /// What becomes the tokens of an answer.
@@ -61,29 +65,34 @@ impl App {
         now: Timestamp,
         announce: &mut impl FnMut(&str),
     ) -> Result<Arc<Self>, Fault> {
-        let database = settings.data.join("portcullis.db");
+        // What is wrong with the settings is said before anything is made.
+        let admin = AccountName::parse(&settings.admin).map_err(about("--admin"))?;
+        let data = settings.data.as_path();
+        let database = data.join("portcullis.db");
         let key_file = settings.root_key_file();
-        let (root, made) = RootKey::open_or_make(&key_file, &settings.data, database.exists())?;
+        make_folder(data).map_err(about(data.display()))?;
+        let (root, made) = RootKey::open_or_make(&key_file, data, database.exists())?;
         if made {
             let file = key_file.display();
             announce(&format!(
                 "root key made: {file} (back it up apart from the data)"
             ));
         }
-
-        let audit_folder = settings.data.join("audit");
-        make_folder(&settings.data)?;
-        make_folder(&audit_folder)?;
-        let sqlite = Sqlite::open(&database, now)?;
+        let sqlite = Sqlite::open(&database, now).map_err(about(database.display()))?;
         let store = AnyStore::new(sqlite.clone());
+        let users = Users::new(store.clone());
+        let witness = Arc::new(Witness::new(store.clone()));
         let audit_key = root.derive("audit");
-        let (log, recovery) = Log::open(&audit_folder, &audit_key, LogPolicy::default(), now)?;
-        if recovery.torn_bytes > 0 {
-            announce(&format!(
-                "audit log: {} bytes of an unfinished record do not count any more",
-                recovery.torn_bytes
-            ));
-        }
+        let audit_folder = data.join("audit");
+        let log = open_log(
+            &settings,
+            &audit_folder,
+            &audit_key,
+            &witness,
+            now,
+            announce,
+        )
+        .await?;
 
         let session_policy =
             SessionPolicy::default().grace(Duration::from_secs(settings.refresh_grace_secs));
@@ -93,8 +102,7 @@ impl App {
             session_policy,
         )?);
         let lockout_policy = LockoutPolicy::new(5, Duration::from_secs(settings.lockout_secs))?;
-        let lockout = Arc::new(Lockout::new(store.clone(), lockout_policy));
-        let users = Users::new(store);
+        let lockout = Arc::new(Lockout::new(store, lockout_policy));
         let hasher: Arc<dyn Hasher> = Arc::new(Argon2Pool::default());
         let keys = KeySet::new(HmacKey::new("1", root.derive("tokens"))?);
         let policy = Policy::access("http://localhost", "auth-service")?
@@ -120,9 +128,11 @@ impl App {
             audit_folder,
             audit_key,
             store: sqlite,
+            witness,
             settings,
         };
-        app.first_admin(announce, now).await?;
+        app.first_admin(&admin, announce, now).await?;
+        tokio::spawn(Arc::clone(&app.witness).watch(app.log.clone()));
         Ok(Arc::new(app))
     }
 
@@ -130,40 +140,59 @@ impl App {
     /// one-time password where that is asked for.
     async fn first_admin(
         &self,
+        name: &AccountName,
         announce: &mut impl FnMut(&str),
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let first = self.users.list(now).await?.is_empty();
-        if !first && !self.settings.reset_admin {
-            return Ok(());
-        }
-        let name = AccountName::parse(&self.settings.admin)?;
-        let email = self.settings.admin_email.clone();
-        let made = self.new_user(&name, email, Role::Admin, now).await;
-        let (user, password) =
-            made.map_err(|_| "the administrator's password could not be hashed")?;
-        let action = if first {
-            Action::UserCreated
-        } else {
-            Action::PasswordChanged
-        };
-        let event = Event::new(action, now).target(&user.name);
-        self.record(event)
-            .await
-            .map_err(|_| "the audit log takes no record")?;
-        if first {
+        let unhashed = |_| "the administrator's password could not be hashed or kept";
+        let unrecorded = |_| "the audit log takes no record";
+        let password = if self.users.list(now).await?.is_empty() {
+            let email = self.settings.admin_email.clone();
+            let made = self.new_user(name, email, Role::Admin, now).await;
+            let (user, password) = made.map_err(unhashed)?;
+            let event = Event::new(Action::UserCreated, now).target(&user.name);
+            self.record(event).await.map_err(unrecorded)?;
             self.users.create(user, now).await?;
+            password
+        } else if self.settings.reset_admin {
+            let admin = self.users.get(name.as_str(), now).await?;
+            if admin.is_none_or(|user| user.role != Role::Admin) {
+                let name = name.as_str();
+                return Err(format!(
+                    "--reset-admin: {name} is no administrator; say which with --admin"
+                )
+                .into());
+            }
+            let event = Event::new(Action::PasswordChanged, now).target(name.as_str());
+            self.record(event).await.map_err(unrecorded)?;
+            let reset = self.reset(name, now).await;
+            reset.map_err(unhashed)?.1
         } else {
-            self.users.reset_password(&user, now).await?;
-            self.sessions.revoke_all(&user.name, now).await?;
-            self.lockout.unlock(&name, now).await?;
-        }
+            return Ok(());
+        };
         announce(&format!("administrator: {}", name.as_str()));
         let password = String::from_utf8_lossy(password.expose()).into_owned();
         announce(&format!(
             "one-time password: {password} (shown once; change it at the first login)"
         ));
         Ok(())
+    }
+
+    /// Gives a user a new one-time password, lifts a lock of the account, and ends its sessions.
+    pub(crate) async fn reset(
+        &self,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<(User, Secret), No> {
+        let password = one_time_password().map_err(|_| Reason::Internal)?;
+        let hashed = self.hasher.hash(password.clone()).await;
+        let hash = hashed.map_err(|_| overloaded())?;
+        let user = self.users.reset_password(name.as_str(), hash, now).await?;
+        let ended = self.sessions.revoke_all(name.as_str(), now).await;
+        ended.map_err(|error| error.reason())?;
+        let unlocked = self.lockout.unlock(name, now).await;
+        unlocked.map_err(|error| error.reason())?;
+        Ok((user, password))
     }
 
     /// A user with a one-time password, not yet kept.
@@ -284,6 +313,11 @@ impl App {
         (self.audit_folder.clone(), self.audit_key.clone())
     }
 
+    /// What the log had come to when that was last kept, apart from it.
+    pub(crate) async fn checkpoint(&self, now: Timestamp) -> Result<Option<Checkpoint>, No> {
+        Ok(self.witness.last(now).await?)
+    }
+
     /// What a failed login says: little.
     pub(crate) fn refusal(&self, error: &SignInError) -> No {
         match error {
@@ -297,9 +331,13 @@ impl App {
     /// What a failed change of password says: also what is wrong with the new one.
     pub(crate) fn change_refusal(&self, error: &ChangeError) -> No {
         match error {
-            ChangeError::NewPassword(_) => {
-                No::content("The new password has 12 to 128 characters and is not the user name.")
-            }
+            ChangeError::NewPassword(fault) => No::content(format!("The new password: {fault}.")),
+            // The token is good: a 401 would send the client for another one.
+            ChangeError::SignIn(SignInError::Refused(_)) => No::Problem(
+                StatusCode::FORBIDDEN,
+                "403_FORBIDDEN",
+                "The current password is not accepted; after several failures, wait.".into(),
+            ),
             ChangeError::SignIn(error) => self.refusal(error),
             _ => No::from(Reason::Internal),
         }
@@ -311,9 +349,61 @@ impl App {
             .await
             .map_err(|_| "the stop was not recorded")?;
         self.log.close().await;
+        self.witness.keep(&self.log.checkpoint(), now).await?;
         self.store.close().await;
         Ok(())
     }
+}
+
+/// Opens the log, and refuses one that is not what it had come to.
+async fn open_log(
+    settings: &Settings,
+    folder: &Path,
+    key: &Secret,
+    witness: &Witness,
+    now: Timestamp,
+    announce: &mut impl FnMut(&str),
+) -> Result<Log, Fault> {
+    let place = folder.display();
+    make_folder(folder).map_err(about(&place))?;
+    let opened = Log::open(folder, key, LogPolicy::default(), now);
+    let (log, recovery) = opened.map_err(|error| match error {
+        AuditError::InUse => format!("{place}: another auth-service is running on this data"),
+        AuditError::Damaged(finding) if finding.damage == Damage::WrongKey => {
+            let file = settings.root_key_file();
+            format!(
+                "{place}: {} is not the key that this log was made with",
+                file.display()
+            )
+        }
+        AuditError::Damaged(finding) => format!(
+            "{place}: the log is not as it was written ({finding}); keep a copy for whoever \
+             investigates, and move the folder away to begin a new log"
+        ),
+        error => format!("{place}: {error}"),
+    })?;
+    if recovery.torn_bytes > 0 {
+        announce(&format!(
+            "audit log: {} bytes of an unfinished record do not count any more",
+            recovery.torn_bytes
+        ));
+    }
+    if let Err(error) = witness.confirm(folder, key, now).await? {
+        if !settings.accept_audit_loss {
+            return Err(format!(
+                "{place}: {error}; put the log back, or start once with --accept-audit-loss"
+            )
+            .into());
+        }
+        announce(&format!("audit log: going on although {error}"));
+        witness.keep(&log.checkpoint(), now).await?;
+    }
+    Ok(log)
+}
+
+/// Puts what an error is about before it.
+fn about<E: Display>(what: impl Display) -> impl FnOnce(E) -> Fault {
+    move |error| format!("{what}: {error}").into()
 }
 
 fn overloaded() -> No {

@@ -16,7 +16,9 @@ use crate::settings::{LogFormat, Settings};
 
 /// Starts the log on standard error.
 pub(crate) fn start(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let filter = EnvFilter::builder().parse(&settings.log)?;
+    let filter = EnvFilter::builder()
+        .parse(&settings.log)
+        .map_err(|error| format!("--log: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

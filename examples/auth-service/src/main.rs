@@ -13,6 +13,7 @@ mod routes;
 mod serve;
 mod settings;
 mod users;
+mod witness;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! Starts, announces, listens, and stops in good order.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +25,10 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
     }
     let now = SystemClock.now();
     // The port first: a service that cannot listen must not have made anybody's password.
-    let listener = TcpListener::bind(settings.address).await?;
+    let listener = TcpListener::bind(settings.address).await;
+    let listener = listener.map_err(|error| format!("{}: {error}", settings.address))?;
     let app = App::open(settings, now, &mut announce).await?;
+    announce("how to use it: GET /, or examples/auth-service/README.md");
     announce(&format!("listening on http://{}", listener.local_addr()?));
     let started = app.record(Event::new(Action::ServiceStarted, now)).await;
     started.map_err(|_| "the audit log takes no record")?;
@@ -53,12 +56,9 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
     Ok(())
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "what is shown once must not go into a log"
-)]
+/// On standard output: what is shown once must not go into a log. Nobody may be reading it.
 fn announce(line: &str) {
-    println!("{line}");
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Ctrl-C or SIGTERM.

@@ -52,6 +52,7 @@ pub(crate) struct Settings {
         long,
         env = "PORTCULLIS_ADMIN_EMAIL",
         default_value = "admin@localhost",
+          value_parser = email,
         value_name = "EMAIL"
     )]
     pub admin_email: String,
@@ -60,6 +61,11 @@ pub(crate) struct Settings {
     /// end its sessions. For a password that was lost; whoever can start the service may do this.
     #[arg(long)]
     pub(crate) reset_admin: bool,
+
+    /// Go on although the audit log is not the one that the database remembers: records are lost. For
+    /// one start, after that was looked into.
+    #[arg(long)]
+    pub(crate) accept_audit_loss: bool,
 
     /// How long an access token lives, in seconds: an hour unless told, an hour at most.
     #[arg(long, env = "PORTCULLIS_ACCESS_TOKEN_SECS", default_value_t = 3600, value_name = "SECONDS",
@@ -77,7 +83,8 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub lockout_secs: u64,
 
-    /// How many logins and password changes one client address may try in a window.
+    /// How many logins and password changes one client address may try in a window: never more in any
+    /// window, up to 64; more than that are paced smoothly.
     #[arg(long, env = "PORTCULLIS_AUTHENTICATION_LIMIT", default_value_t = 10, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub authentication_limit: u32,
@@ -149,6 +156,14 @@ impl Settings {
             PathBuf::from(name)
         })
     }
+}
+
+/// An e-mail address as far as the service looks at it.
+pub(crate) fn email(text: &str) -> Result<String, &'static str> {
+    if text.len() > 254 || !text.contains('@') || text.chars().any(char::is_control) {
+        return Err("an e-mail address has an @ and 254 bytes at most");
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -154,17 +154,15 @@ impl Users {
         .await
     }
 
-    /// Gives an existing user the password, the role and the duties of `made`, whoever knew the old one.
+    /// Gives a user a password that must be changed first, whoever knew the old one.
     pub(crate) async fn reset_password(
         &self,
-        made: &User,
+        name: &str,
+        hash: String,
         now: Timestamp,
     ) -> Result<User, UserError> {
-        let (hash, role) = (made.password_hash.clone(), made.role);
-        self.change(&made.name, now, move |user| {
+        self.change(name, now, move |user| {
             user.password_hash.clone_from(&hash);
-            user.role = role;
-            user.enabled = true;
             user.must_change_password = true;
             user.epoch = user.epoch.saturating_add(1);
             Ok(())

@@ -203,7 +203,9 @@ fn what_cannot_be_read_is_refused_as_a_problem() {
     };
     let json_head = "Content-Type: application/json\r\n";
     let cases = [
-        (post("", "{}"), 400),
+        (post("", "{}"), 415),
+        (client.post("/v1/users/%FF/enable", Some(&admin), &json!({})), 400),
+        (client.get("/v1/audit?since=yesterday", Some(&admin)), 400),
         (post(json_head, "{"), 400),
         (post(json_head, "{}"), 400),
         (
@@ -309,9 +311,10 @@ fn sessions_and_the_log_outlive_a_stop_and_a_start() {
     assert!(service.stop().success());
     let service = Service::start(&data(&folder), UNLIMITED);
     assert_eq!(
-        service.announced,
-        Vec::<String>::new(),
-        "a second start has nothing to tell once"
+        service.announced.len(),
+        1,
+        "{:?}: a second start has nothing to tell once",
+        service.announced
     );
     let client = Client(service.address);
     client
@@ -351,6 +354,12 @@ fn an_audit_record_says_who_did_what_from_where_and_no_secret() {
         .get("/v1/audit?action=failed_login&user=alice", Some(&admin))
         .expect(200);
     let record = found.json()["records"][0].clone();
+    let since = record["timestamp"].as_str().unwrap();
+    let again = client.get(
+        &format!("/v1/audit?action=failed_login&since={since}&until={since}"),
+        Some(&admin),
+    );
+    assert_eq!(again.expect(200).json()["records"][0], record);
     assert_eq!(record["action"], "failed_login");
     assert_eq!(record["user_id"], "alice");
     assert_eq!(record["ip_address"], "127.0.0.1");
@@ -437,6 +446,133 @@ fn a_lost_administrators_password_is_replaced_by_whoever_runs_the_service() {
 }
 
 #[test]
+fn nobody_is_made_an_administrator_by_resetting_one() {
+    let (folder, service, admin) = fresh(UNLIMITED);
+    Client(service.address).make_user(&admin, "bob", PASSWORD);
+    drop(service);
+    let refused = fails_to_start(&folder, &["--reset-admin", "--admin", "bob"]);
+    assert!(refused.contains("bob is no administrator"), "{refused}");
+    let service = Service::start(&data(&folder), UNLIMITED);
+    let users = Client(service.address)
+        .get("/v1/users", Some(&admin))
+        .expect(200)
+        .json();
+    assert_eq!(users["users"][1]["username"], "bob");
+    assert_eq!(users["users"][1]["role"], "user");
+}
+
+#[test]
+fn a_users_lost_password_is_replaced_by_an_administrator() {
+    let (_folder, service, admin) = fresh(UNLIMITED);
+    let client = Client(service.address);
+    let bob = client
+        .make_user(&admin, "bob", PASSWORD)
+        .text("access_token");
+    for _ in 0..5 {
+        client.login("bob", "not his phrase at all").expect(401);
+    }
+    let reset = client
+        .post("/v1/users/BOB/reset", Some(&admin), &json!({}))
+        .expect(200);
+    client.get("/v1/me", Some(&bob)).expect(401);
+    client.login("bob", PASSWORD).expect(401);
+    client.take_over(
+        "bob",
+        &reset.text("one_time_password"),
+        "bob's other long phrase",
+    );
+    client
+        .post("/v1/users/nobody/reset", Some(&admin), &json!({}))
+        .expect(404);
+    let records = client
+        .get("/v1/audit?action=password_changed&target=Bob", Some(&admin))
+        .expect(200)
+        .json();
+    assert_eq!(records["records"][0]["user_id"], "admin");
+}
+
+#[test]
+fn a_log_that_lost_records_is_not_gone_on_with_unseen() {
+    let (folder, mut service, _) = fresh(UNLIMITED);
+    assert!(service.stop().success());
+    let log = data(&folder).join("audit");
+    let segment = log.join("audit-00000001.log");
+    let whole = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &whole[..whole.len() / 2]).unwrap();
+    let cut = fails_to_start(&folder, &[]);
+    assert!(
+        cut.contains("its tail was cut") && cut.contains("--accept-audit-loss"),
+        "{cut}"
+    );
+
+    std::fs::remove_dir_all(&log).unwrap();
+    let gone = fails_to_start(&folder, &[]);
+    assert!(gone.contains("of another log"), "{gone}");
+
+    let flags: Vec<&str> = UNLIMITED
+        .iter()
+        .copied()
+        .chain(["--accept-audit-loss"])
+        .collect();
+    let service = Service::start(&data(&folder), &flags);
+    assert!(
+        service
+            .announced
+            .iter()
+            .any(|line| line.starts_with("audit log: going on although"))
+    );
+    let client = Client(service.address);
+    let admin = client
+        .login("admin", ADMIN_PASSWORD)
+        .expect(200)
+        .text("access_token");
+    let verified = client
+        .get("/v1/audit/verify", Some(&admin))
+        .expect(200)
+        .json();
+    assert_eq!(verified["valid"], true, "{verified}");
+}
+
+#[test]
+fn a_start_that_fails_says_about_what() {
+    let (folder, service, _) = fresh(UNLIMITED);
+    let second = fails_to_start(&folder, &[]);
+    assert!(
+        second.contains("another auth-service is running on this data"),
+        "{second}"
+    );
+    drop(service);
+    let key = folder.path().join("data.key");
+    std::fs::write(&key, format!("{}\n", "ab".repeat(32))).unwrap();
+    let wrong = fails_to_start(&folder, &[]);
+    assert!(
+        wrong.contains("data.key is not the key that this log was made with"),
+        "{wrong}"
+    );
+    let unnamed = fails_to_start(&folder, &["--admin", ""]);
+    assert!(unnamed.contains("--admin: "), "{unnamed}");
+    let filter = fails_to_start(&folder, &["--log", "nonsense==="]);
+    assert!(filter.contains("--log: "), "{filter}");
+}
+
+#[test]
+fn a_wrong_current_password_is_no_reason_to_sign_in_again() {
+    let (_folder, service, admin) = fresh(UNLIMITED);
+    let client = Client(service.address);
+    let change = |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new});
+        client.post("/v1/password", Some(&admin), &body)
+    };
+    let wrong = change("not the phrase at all", "another long phrase").expect(403);
+    assert_eq!(wrong.header("www-authenticate"), None);
+    let same = change(ADMIN_PASSWORD, ADMIN_PASSWORD)
+        .expect(400)
+        .text("detail");
+    assert!(same.contains("not the old one"), "{same}");
+    client.get("/v1/me", Some(&admin)).expect(200);
+}
+
+#[test]
 fn the_front_page_tells_the_calls_and_health_asks_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(&data(&folder), UNLIMITED);
@@ -454,16 +590,14 @@ fn the_front_page_tells_the_calls_and_health_asks_the_store() {
     );
 }
 
-#[test]
-fn a_second_service_on_the_same_data_is_refused() {
-    let (folder, service, _) = fresh(UNLIMITED);
-    let second = Command::new(env!("CARGO_BIN_EXE_auth-service"))
+/// Starts the service on the folder's data, which must fail; what it said.
+fn fails_to_start(folder: &tempfile::TempDir, flags: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_auth-service"))
         .args(["--address", "127.0.0.1:0", "--data"])
-        .arg(data(&folder))
+        .arg(data(folder))
+        .args(flags)
         .output()
         .unwrap();
-    assert!(!second.status.success(), "one log has one writer");
-    Client(service.address)
-        .login("admin", ADMIN_PASSWORD)
-        .expect(200);
+    assert!(!output.status.success(), "it started");
+    String::from_utf8(output.stderr).unwrap()
 }

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::request::Parts;
 use portcullis::audit::Action;
-use portcullis::core::Timestamp;
+use portcullis::core::{Secret, Timestamp};
 use portcullis::ip_list::ClientAddress;
 use portcullis::lockout::{AccountName, Status};
 use portcullis::tower::{Arrival, RequestId};
@@ -21,7 +22,8 @@ use super::account::shown;
 use crate::answer::{Content, No, private};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::users::Role;
+use crate::settings;
+use crate::users::{Role, User};
 
 /// Every user.
 pub(crate) async fn users(
@@ -50,28 +52,29 @@ pub(crate) async fn create_user(
     Content(new): Content<NewUser>,
 ) -> Result<Response, No> {
     let name = account_name(&new.username)?;
-    if new.email.len() > 254 || !new.email.contains('@') || new.email.chars().any(char::is_control)
-    {
-        return Err(No::content(
-            "The e-mail address has an @ and 254 characters at most.",
-        ));
-    }
+    let email = settings::email(&new.email)
+        .map_err(|_| No::content("The e-mail address has an @ and 254 bytes at most."))?;
     if app.users.get(name.as_str(), now).await?.is_some() {
         return Err(No::TAKEN);
     }
-    let (user, one_time_password) = app.new_user(&name, new.email, new.role, now).await?;
+    let (user, one_time_password) = app.new_user(&name, email, new.role, now).await?;
     let event = app.event(Action::UserCreated, now, &client, &request);
     app.record(event.user(&caller.user.name).target(&user.name))
         .await?;
     app.users.create(user.clone(), now).await?;
-    let mut answer = shown(&user);
+    Ok(shown_once(&user, &one_time_password, StatusCode::CREATED))
+}
+
+/// The user with the one-time password, which is in this answer and nowhere else.
+fn shown_once(user: &User, one_time_password: &Secret, status: StatusCode) -> Response {
+    let mut answer = shown(user);
     if let (Some(members), Ok(password)) = (
         answer.as_object_mut(),
         std::str::from_utf8(one_time_password.expose()),
     ) {
         members.insert("one_time_password".into(), password.into());
     }
-    Ok(private((StatusCode::CREATED, Json(answer)).into_response()))
+    private((status, Json(answer)).into_response())
 }
 
 /// Closes an account: its sessions end and nobody signs in to it.
@@ -81,9 +84,8 @@ pub(crate) async fn disable_user(
     Extension(client): Extension<ClientAddress>,
     Extension(request): Extension<RequestId>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<Response, No> {
-    let name = account_name(&name)?;
     if name.as_str() == caller.user.name {
         return Err(No::content(
             "An administrator does not close the account in use.",
@@ -108,15 +110,32 @@ pub(crate) async fn enable_user(
     Extension(client): Extension<ClientAddress>,
     Extension(request): Extension<RequestId>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<Response, No> {
-    let name = account_name(&name)?;
     existing(&app, &name, now).await?;
     let event = app.event(Action::UserEnabled, now, &client, &request);
     app.record(event.user(&caller.user.name).target(name.as_str()))
         .await?;
     let user = app.users.set_enabled(name.as_str(), true, now).await?;
     Ok(private(Json(shown(&user))))
+}
+
+/// Gives a user a new one-time password, shown once, in place of one that was lost. The user's
+/// sessions end, and a lock of the account is lifted.
+pub(crate) async fn reset_user(
+    State(app): State<Arc<App>>,
+    Extension(Arrival(now)): Extension<Arrival>,
+    Extension(client): Extension<ClientAddress>,
+    Extension(request): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
+    Named(name): Named,
+) -> Result<Response, No> {
+    existing(&app, &name, now).await?;
+    let event = app.event(Action::PasswordChanged, now, &client, &request);
+    app.record(event.user(&caller.user.name).target(name.as_str()))
+        .await?;
+    let (user, one_time_password) = app.reset(&name, now).await?;
+    Ok(shown_once(&user, &one_time_password, StatusCode::OK))
 }
 
 /// The accounts that are locked, and until when.
@@ -143,16 +162,15 @@ pub(crate) async fn unlock(
     Extension(client): Extension<ClientAddress>,
     Extension(request): Extension<RequestId>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<StatusCode, No> {
-    let name = account_name(&name)?;
     let status = app
         .lockout
         .status(&name, now)
         .await
         .map_err(|error| error.reason())?;
     if !matches!(status, Status::Locked { .. }) {
-        return Err(No::UNKNOWN);
+        return Err(No::unknown("The account is not locked."));
     }
     let event = app.event(Action::Unlock, now, &client, &request);
     app.record(event.user(&caller.user.name).target(name.as_str()))
@@ -169,9 +187,23 @@ async fn existing(app: &App, name: &AccountName, now: Timestamp) -> Result<(), N
         .get(name.as_str(), now)
         .await?
         .map(drop)
-        .ok_or(No::UNKNOWN)
+        .ok_or(No::unknown("There is no such user."))
 }
 
 fn account_name(text: &str) -> Result<AccountName, No> {
-    AccountName::parse(text).map_err(|_| No::content("This cannot be a user name."))
+    let rule = "A user name has a visible character, no control character, and 254 bytes at most.";
+    AccountName::parse(text).map_err(|_| No::content(rule))
+}
+
+/// The user name in a path.
+pub(crate) struct Named(AccountName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = No;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, No> {
+        let name = Path::<String>::from_request_parts(head, state).await;
+        let Path(name) = name.map_err(|_| No::content("The path is not UTF-8."))?;
+        Ok(Self(account_name(&name)?))
+    }
 }

@@ -1,6 +1,7 @@
 //! The audit log, for an administrator.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::{Extension, Query, State};
@@ -8,6 +9,7 @@ use axum::response::Response;
 use portcullis::audit::{self, Action, Filter};
 use portcullis::core::{Reason, Timestamp};
 use portcullis::ip_list::ClientAddress;
+use portcullis::lockout::AccountName;
 use portcullis::tower::{Arrival, RequestId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,12 +26,14 @@ pub(crate) struct Asked {
     user: Option<String>,
     #[serde(default)]
     action: Option<String>,
-    /// Unix seconds.
     #[serde(default)]
-    since: Option<u64>,
-    /// Unix seconds.
+    target: Option<String>,
+    /// RFC 3339, as the records have it.
     #[serde(default)]
-    until: Option<u64>,
+    since: Option<String>,
+    /// RFC 3339, as the records have it.
+    #[serde(default)]
+    until: Option<String>,
     /// Only records with a higher sequence, oldest first: the way to page through all of them.
     #[serde(default)]
     after: Option<u64>,
@@ -48,7 +52,8 @@ pub(crate) async fn records(
 ) -> Result<Response, No> {
     let Query(asked) = asked.map_err(|_| {
         No::content(
-            "The query knows user, action, since, until, after and limit, the last four numbers.",
+            "The query knows user, target, action, since and until (RFC 3339), after and limit \
+             (numbers).",
         )
     })?;
     let filter = filter(asked)?;
@@ -76,24 +81,43 @@ fn filter(asked: Asked) -> Result<Filter, No> {
         filter = filter.after(after).oldest_first();
     }
     if let Some(user) = asked.user {
-        filter = filter.user(&user);
+        filter = filter.user(&as_kept(user));
+    }
+    if let Some(target) = asked.target {
+        filter = filter.target(&as_kept(target));
     }
     if let Some(action) = asked.action {
-        let action: Action = action
-            .parse()
-            .map_err(|_| No::content("There is no such action."))?;
+        let action: Action = action.parse().map_err(|_| {
+            let all: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+            No::content(format!("The actions are {}.", all.join(", ")))
+        })?;
         filter = filter.action(action);
     }
     if let Some(since) = asked.since {
-        filter = filter.since(Timestamp::from_unix_secs(since));
+        filter = filter.since(instant(&since)?);
     }
     if let Some(until) = asked.until {
-        filter = filter.until(Timestamp::from_unix_secs(until));
+        // To the end of the millisecond that the records show.
+        filter = filter.until(instant(&until)?.saturating_add(Duration::from_nanos(999_999)));
     }
     Ok(filter)
 }
 
-/// Walks the whole log and says whether it is whole.
+/// The name as the records have it, whichever way it is spelled; what is no name stays as it is.
+fn as_kept(name: String) -> String {
+    AccountName::parse(&name).map_or(name, |name| name.as_str().to_owned())
+}
+
+fn instant(text: &str) -> Result<Timestamp, No> {
+    let instant = humantime::parse_rfc3339(text).ok();
+    let since_epoch = instant.and_then(|instant| instant.duration_since(UNIX_EPOCH).ok());
+    let since_epoch = since_epoch
+        .ok_or_else(|| No::content("A time is written as in the records: 2026-01-31T00:00:00Z."))?;
+    Ok(Timestamp::UNIX_EPOCH.saturating_add(since_epoch))
+}
+
+/// Walks the whole log and says whether it is whole, and how much of it the last checkpoint, kept in
+/// the database, confirms.
 pub(crate) async fn verify(
     State(app): State<Arc<App>>,
     Extension(Arrival(now)): Extension<Arrival>,
@@ -104,9 +128,18 @@ pub(crate) async fn verify(
     let event = app.event(Action::AuditVerified, now, &client, &request);
     app.record(event.user(&caller.user.name)).await?;
     let (folder, key) = app.audit_place();
-    let verified = spawn_blocking(move || audit::verify(&folder, &key)).await;
-    let answer = match verified.map_err(|_| Reason::Internal)? {
-        Ok(report) => json!({"valid": true, "records": report.records}),
+    let checkpoint = app.checkpoint(now).await?;
+    let verified = spawn_blocking(move || match checkpoint {
+        Some(checkpoint) => audit::verify_against(&folder, &key, &checkpoint),
+        None => audit::verify(&folder, &key),
+    });
+    let answer = match verified.await.map_err(|_| Reason::Internal)? {
+        // What came after the last checkpoint could be cut off unseen.
+        Ok(report) => json!({
+            "valid": true,
+            "records": report.records,
+            "confirmed": report.confirmed,
+        }),
         // Damage is what was asked about: the answer, not a failure.
         Err(error) => json!({"valid": false, "finding": error.to_string()}),
     };

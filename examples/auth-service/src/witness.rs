@@ -1,0 +1,87 @@
+//! What the audit log has come to, kept apart from it: a log whose tail was cut still verifies by
+//! itself, and only a checkpoint from elsewhere tells.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::audit::{AuditError, Checkpoint, Log, verify_against};
+use portcullis::core::{
+    AnyStore, Clock, Failure, Key, Next, Scope, Secret, Store, SystemClock, Timestamp, Value,
+};
+use tokio::time::sleep;
+use tracing::error;
+
+/// The log's last checkpoint, in the database. Whoever cuts the log must change the database, too.
+#[derive(Clone, Debug)]
+pub(crate) struct Witness {
+    store: AnyStore,
+}
+
+impl Witness {
+    /// Keeps its checkpoint in `store`.
+    pub(crate) fn new(store: AnyStore) -> Self {
+        Self { store }
+    }
+
+    /// The last checkpoint that was kept; what does not read as one is none, and then unconfirmed.
+    pub(crate) async fn last(&self, now: Timestamp) -> Result<Option<Checkpoint>, Failure> {
+        let read = |current: Option<&[u8]>| {
+            let text = current.and_then(|bytes| std::str::from_utf8(bytes).ok());
+            (text.and_then(|text| text.parse().ok()), Next::Keep)
+        };
+        self.store.update(key(), now, read).await
+    }
+
+    /// Keeps `checkpoint` in place of the last.
+    pub(crate) async fn keep(
+        &self,
+        checkpoint: &Checkpoint,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let value = Value::new(checkpoint.to_string().as_bytes());
+        let put = move |_: Option<&[u8]>| {
+            let next = Next::Put {
+                value: value.clone(),
+                expires_at: Timestamp::MAX,
+            };
+            ((), next)
+        };
+        self.store.update(key(), now, put).await
+    }
+
+    /// Whether the log in `folder` is the one of the last checkpoint, or that one gone on.
+    pub(crate) async fn confirm(
+        &self,
+        folder: &Path,
+        key: &Secret,
+        now: Timestamp,
+    ) -> Result<Result<(), AuditError>, Failure> {
+        let last = self.last(now).await?;
+        Ok(last.map_or(Ok(()), |last| verify_against(folder, key, &last).map(drop)))
+    }
+
+    /// Keeps a checkpoint of `log` each second in which it grew, as long as the service runs: that
+    /// second is what could be cut off unseen.
+    pub(crate) async fn watch(self: Arc<Self>, log: Log) {
+        let mut kept = None;
+        loop {
+            sleep(INTERVAL).await;
+            let checkpoint = log.checkpoint();
+            if kept == Some(checkpoint.records()) {
+                continue;
+            }
+            match self.keep(&checkpoint, SystemClock.now()).await {
+                Ok(()) => kept = Some(checkpoint.records()),
+                Err(failure) => error!(%failure, "no checkpoint of the audit log could be kept"),
+            }
+        }
+    }
+}
+
+fn key() -> Key {
+    Key::new(SCOPE, b"")
+}
+
+const INTERVAL: Duration = Duration::from_secs(1);
+const SCOPE: Scope = Scope::new("audit-checkpoint");
