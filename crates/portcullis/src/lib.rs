@@ -25,6 +25,9 @@
 //! | `store-sqlite` | nothing: the store in one file |
 //! | `tower` | the order of all these in front of a handler |
 //!
+//! The feature `axum` adds to `tower` that the gates read the peer's address from axum's
+//! `ConnectInfo<SocketAddr>`: serve with `into_make_service_with_connect_info::<SocketAddr>()`.
+//!
 //! `full` is all of them. No feature changes what another one accepts.
 #![forbid(unsafe_code)]
 

@@ -10,14 +10,20 @@ use portcullis_ip_list::{AddressList, TrustedProxies, Verdict};
 use crate::{Admitted, Gate, Refusal};
 
 /// In a request's extensions: the address of the machine at the other end of the connection. The
-/// server puts it there when it accepts; a request without it is refused.
+/// server puts it there when it accepts; the [`AddressGate`] answers 500 to a request without it.
 ///
-/// With the feature `axum`, `axum::extract::ConnectInfo<SocketAddr>` serves as well.
+/// With the feature `axum`, the `axum::extract::ConnectInfo<SocketAddr>` that
+/// `Router::into_make_service_with_connect_info::<SocketAddr>()` leaves serves as well; where both
+/// are there, this one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub IpAddr);
 
 /// Tells the client's address, once for limiter, lockout, list and audit, and checks it against a
 /// list. Leaves a [`portcullis_ip_list::ClientAddress`] in the extensions.
+///
+/// A request that carries no [`PeerAddress`], nor, with the feature `axum`, a `ConnectInfo<SocketAddr>`,
+/// is answered with 500 ([`Reason::Internal`]): there is nothing to decide by. An axum app is served
+/// with `into_make_service_with_connect_info::<SocketAddr>()` for that.
 #[derive(Clone, Debug)]
 pub struct AddressGate {
     proxies: Arc<TrustedProxies>,

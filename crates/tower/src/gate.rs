@@ -31,7 +31,8 @@ pub trait Gate: Clone + Send + Sync + 'static {
 
 /// Held from admission until the response's body is gone: permits in flight, headers to add.
 pub trait Pass: Send + 'static {
-    /// Adds what the gate has to say to a response of the handler.
+    /// Adds what the gate has to say to a response of the handler, or to the refusal of a gate behind
+    /// it: of a refusal the status is set, and headers it does not have of its own are kept.
     fn settle(&mut self, head: &mut response::Parts);
 }
 
@@ -44,6 +45,7 @@ impl Pass for Admitted {
 }
 
 /// Two gates, one behind the other: the second sees what the first left, and only if it admitted.
+/// Its refusal carries what the first one's pass has to say, such as how much of a limit is left.
 #[derive(Clone, Debug)]
 pub struct Both<A, B>(pub(crate) A, pub(crate) B);
 
@@ -55,9 +57,11 @@ impl<A: Gate, B: Gate> Gate for Both<A, B> {
         head: &mut request::Parts,
         now: Timestamp,
     ) -> Result<Self::Pass, Refusal> {
-        let first = self.0.admit(head, now).await?;
-        let second = self.1.admit(head, now).await?;
-        Ok((first, second))
+        let mut first = self.0.admit(head, now).await?;
+        match self.1.admit(head, now).await {
+            Ok(second) => Ok((first, second)),
+            Err(refusal) => Err(refusal.after(&mut first)),
+        }
     }
 }
 

@@ -41,6 +41,14 @@
 //! [`Stack`] puts them in the one safe order; [`respond`] alone turns a reason into a response;
 //! [`RecordLayer`] writes refusals to the audit log; [`ArrivalLayer`] reads the clock once.
 //! It does not route, terminate TLS or read bodies.
+//!
+//! # Features
+//!
+//! - `axum`: the `ConnectInfo<SocketAddr>` of `into_make_service_with_connect_info::<SocketAddr>()` is
+//!   understood as the peer's address. Without it, or a [`PeerAddress`] that the server puts there, an
+//!   [`AddressGate`] answers 500: there is nothing to decide by.
+//!
+//! Put an [`ArrivalLayer`] outermost: each request gets an id, in `X-Request-Id` too, and one instant.
 #![forbid(unsafe_code)]
 
 mod address;

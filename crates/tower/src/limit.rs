@@ -184,7 +184,8 @@ impl Limit {
     }
 }
 
-/// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) to the response.
+/// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) to the response, or
+/// to the refusal of a later gate: that request was counted too.
 #[derive(Clone, Debug)]
 pub struct LimitPass(Vec<(HeaderName, HeaderValue)>);
 

@@ -43,7 +43,8 @@ impl RecordPolicy {
 
 /// Writes what the gates inside it refuse to an audit sink, before the refusal is answered.
 ///
-/// Stands outside the gates. A missing credential is no event: it says nothing about anyone. What
+/// Stands outside the gates. A handler that answers with [`crate::respond`] is recorded like them, with
+/// the address that an [`crate::AddressGate`] before it told. A missing credential is no event: it says nothing about anyone. What
 /// [`portcullis_audit`] cannot take is counted, and the refusal stands.
 pub struct RecordLayer<K> {
     shared: Arc<Shared<K>>,

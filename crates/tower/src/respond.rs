@@ -10,12 +10,16 @@ use http_body_util::Full;
 use portcullis_core::Reason;
 use serde::Serialize;
 
+use crate::Pass;
+
 /// A gate's no: the reason, and what the response needs beyond it.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     reason: Reason,
     retry_after: Option<Duration>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the gates that admitted before this one say; boxed, for most refusals have none.
+    said_before: Option<Box<HeaderMap>>,
 }
 
 impl Refusal {
@@ -26,6 +30,7 @@ impl Refusal {
             reason,
             retry_after: None,
             headers: Vec::new(),
+            said_before: None,
         }
     }
 
@@ -41,6 +46,21 @@ impl Refusal {
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// Lets a gate that admitted before this refusal say what it would have said to a response: the
+    /// headers it sets on a head of the refusal's status, except those the refusal has of its own.
+    pub(crate) fn after(mut self, pass: &mut impl Pass) -> Self {
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = Problem::of(self.reason).status();
+        if let Some(said) = self.said_before.take() {
+            head.headers = *said;
+        }
+        pass.settle(&mut head);
+        if !head.headers.is_empty() {
+            self.said_before = Some(Box::new(head.headers));
+        }
         self
     }
 
@@ -160,8 +180,23 @@ pub fn respond(refusal: &Refusal, request: &HeaderMap) -> Response<Full<Bytes>> 
     for (name, value) in &refusal.headers {
         headers.append(name, value.clone());
     }
+    if let Some(said) = &refusal.said_before {
+        add_missing(headers, said);
+    }
     response.extensions_mut().insert(Refused(refusal.reason));
     response
+}
+
+/// Adds the fields whose name `headers` does not have yet.
+fn add_missing(headers: &mut HeaderMap, said: &HeaderMap) {
+    for name in said.keys() {
+        if headers.contains_key(name) {
+            continue;
+        }
+        for value in said.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
 }
 
 fn json(problem: &Problem) -> Response<Full<Bytes>> {
@@ -336,7 +371,7 @@ const INTERNAL: Problem = Problem {
     status: StatusCode::INTERNAL_SERVER_ERROR,
     code: "500_INTERNAL",
     title: "The service is at fault",
-    detail: "Report the X-Request-Id to whoever runs the service.",
+    detail: "Report the request to whoever runs the service.",
     challenge: None,
     grpc_status: 13,
 };

@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::arrival::arrival;
-use crate::{Gate, Pass, respond};
+use crate::{Gate, Pass, Refused, respond};
 
 /// Puts a gate in front of a service.
 ///
@@ -115,8 +115,15 @@ where
                     return Ok(refused.map(GateBody::refused));
                 }
             };
+            let client = head.extensions.get::<ClientAddress>().copied();
             let response = inner.call(Request::from_parts(head, body)).await?;
             let (mut head, body) = response.into_parts();
+            // What the handler refuses is recorded outside as well, where only the response is seen.
+            if let Some(client) = client
+                && head.extensions.get::<Refused>().is_some()
+            {
+                head.extensions.get_or_insert_with(|| client);
+            }
             pass.settle(&mut head);
             Ok(Response::from_parts(head, GateBody::admitted(body, pass)))
         })
