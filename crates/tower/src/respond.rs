@@ -1,6 +1,5 @@
 //! The one function that turns a reason into a response.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use http_body_util::Full;
 use portcullis_core::Reason;
 use serde::Serialize;
 
-use crate::Pass;
+use crate::{Pass, Problem};
 
 /// A gate's no: the reason, and what the response needs beyond it.
 #[derive(Clone, Debug)]
@@ -80,76 +79,6 @@ impl From<Reason> for Refusal {
 /// In a response's extensions: it is a refusal, and why. For the layers that log and audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused(pub Reason);
-
-/// What the wire learns of a reason: an RFC 9457 problem with a `code`.
-///
-/// ```
-/// use portcullis_core::Reason;
-/// use portcullis_tower::Problem;
-///
-/// let expired = Problem::of(Reason::TokenExpired);
-/// assert_eq!((expired.status(), expired.code()), (http::StatusCode::UNAUTHORIZED, "408_TOKEN_EXPIRED"));
-/// // A locked account, a wrong password and an unknown user are one answer.
-/// assert_eq!(Problem::of(Reason::AccountLocked), Problem::of(Reason::UserUnknown));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
-    detail: &'static str,
-    /// The `error` of an RFC 6750 challenge; empty for a challenge without one.
-    challenge: Option<&'static str>,
-    grpc_status: u16,
-}
-
-impl Problem {
-    /// The answer to that reason.
-    #[must_use]
-    pub const fn of(reason: Reason) -> Self {
-        match reason {
-            Reason::BadRequest | Reason::AddressUnknown => BAD_REQUEST,
-            Reason::BodyTooLarge => BODY_TOO_LARGE,
-            Reason::AddressRefused => ADDRESS_REFUSED,
-            Reason::RateLimited => RATE_LIMITED,
-            Reason::CredentialsMissing => CREDENTIALS_MISSING,
-            Reason::TokenMalformed
-            | Reason::TokenInvalid
-            | Reason::TokenNotYetValid
-            | Reason::TokenRevoked
-            | Reason::TokenReplayed => TOKEN_INVALID,
-            Reason::TokenExpired => TOKEN_EXPIRED,
-            // One answer on purpose: which of them it was would help a guesser.
-            Reason::UserUnknown
-            | Reason::UserDisabled
-            | Reason::PasswordWrong
-            | Reason::AccountLocked
-            | Reason::AttemptsExceeded => CREDENTIALS_REFUSED,
-            Reason::PasswordChangeRequired => PASSWORD_CHANGE_REQUIRED,
-            Reason::RoleMissing => ROLE_MISSING,
-            Reason::SecondFactorRequired => SECOND_FACTOR_REQUIRED,
-            Reason::Overloaded
-            | Reason::StoreContended
-            | Reason::StoreUnavailable
-            | Reason::StoreUnknown
-            | Reason::AuditUnavailable => UNAVAILABLE,
-            // What this release does not know is the service's fault, and closed.
-            _ => INTERNAL,
-        }
-    }
-
-    /// The HTTP status.
-    #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// The code in the body, such as `429_RATE_LIMITED`.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        self.code
-    }
-}
 
 /// Turns a refusal into the response: an RFC 9457 problem with `code`, `WWW-Authenticate` (RFC 6750
 /// §3, RFC 9470 §3) where credentials would help, `Retry-After` in whole seconds rounded up.
@@ -261,120 +190,6 @@ fn whole_seconds_up(wait: Duration) -> u64 {
         .saturating_add(u64::from(wait.subsec_nanos() > 0))
         .max(1)
 }
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.title)
-    }
-}
-
-const BAD_REQUEST: Problem = Problem {
-    status: StatusCode::BAD_REQUEST,
-    code: "400_BAD_REQUEST",
-    title: "The request cannot be read",
-    detail: "Correct the request before sending it again.",
-    challenge: None,
-    grpc_status: 3,
-};
-const BODY_TOO_LARGE: Problem = Problem {
-    status: StatusCode::PAYLOAD_TOO_LARGE,
-    code: "413_BODY_TOO_LARGE",
-    title: "The body is too large",
-    detail: "Send a smaller body.",
-    challenge: None,
-    grpc_status: 8,
-};
-const ADDRESS_REFUSED: Problem = Problem {
-    status: StatusCode::FORBIDDEN,
-    code: "403_FORBIDDEN",
-    title: "Not from this address",
-    detail: "Ask an administrator to register the address you call from.",
-    challenge: None,
-    grpc_status: 7,
-};
-const RATE_LIMITED: Problem = Problem {
-    status: StatusCode::TOO_MANY_REQUESTS,
-    code: "429_RATE_LIMITED",
-    title: "Too many requests",
-    detail: "Wait as long as Retry-After says, then try again.",
-    challenge: None,
-    grpc_status: 8,
-};
-const CREDENTIALS_MISSING: Problem = Problem {
-    status: StatusCode::UNAUTHORIZED,
-    code: "401_UNAUTHORIZED",
-    title: "Credentials are needed",
-    detail: "Sign in and send the access token as a Bearer token.",
-    challenge: Some(""),
-    grpc_status: 16,
-};
-const CREDENTIALS_REFUSED: Problem = Problem {
-    status: StatusCode::UNAUTHORIZED,
-    code: "401_UNAUTHORIZED",
-    title: "The credentials are not accepted",
-    detail: "Check the user name and the password; after several failures, wait.",
-    challenge: Some(""),
-    grpc_status: 16,
-};
-const TOKEN_INVALID: Problem = Problem {
-    status: StatusCode::UNAUTHORIZED,
-    code: "401_UNAUTHORIZED",
-    title: "The token is not accepted",
-    detail: "Sign in again.",
-    challenge: Some("error=\"invalid_token\", error_description=\"the token is not accepted\""),
-    grpc_status: 16,
-};
-const TOKEN_EXPIRED: Problem = Problem {
-    status: StatusCode::UNAUTHORIZED,
-    code: "408_TOKEN_EXPIRED",
-    title: "The token has expired",
-    detail: "Use the refresh token for a new one, or sign in again.",
-    challenge: Some("error=\"invalid_token\", error_description=\"the token has expired\""),
-    grpc_status: 16,
-};
-const PASSWORD_CHANGE_REQUIRED: Problem = Problem {
-    status: StatusCode::FORBIDDEN,
-    code: "403_PASSWORD_CHANGE_REQUIRED",
-    title: "The password must be changed first",
-    detail: "Change the password; nothing else is open until then.",
-    challenge: None,
-    grpc_status: 9,
-};
-const ROLE_MISSING: Problem = Problem {
-    status: StatusCode::FORBIDDEN,
-    code: "403_FORBIDDEN",
-    title: "Not with this account",
-    detail: "The account lacks the role that this needs.",
-    challenge: Some("error=\"insufficient_scope\""),
-    grpc_status: 7,
-};
-const SECOND_FACTOR_REQUIRED: Problem = Problem {
-    status: StatusCode::UNAUTHORIZED,
-    code: "403_FORBIDDEN",
-    title: "A second factor is needed",
-    detail: "Show the second factor, then try again.",
-    challenge: Some(
-        "error=\"insufficient_user_authentication\", \
-         error_description=\"a second factor is needed\"",
-    ),
-    grpc_status: 16,
-};
-const UNAVAILABLE: Problem = Problem {
-    status: StatusCode::SERVICE_UNAVAILABLE,
-    code: "503_UNAVAILABLE",
-    title: "Not possible at this moment",
-    detail: "Wait as long as Retry-After says, then try again.",
-    challenge: None,
-    grpc_status: 14,
-};
-const INTERNAL: Problem = Problem {
-    status: StatusCode::INTERNAL_SERVER_ERROR,
-    code: "500_INTERNAL",
-    title: "The service is at fault",
-    detail: "Report the request to whoever runs the service.",
-    challenge: None,
-    grpc_status: 13,
-};
 
 #[cfg(test)]
 mod tests {
