@@ -85,10 +85,9 @@ impl Tree {
         for folder in ["crates", "examples", "benches", "fuzz"] {
             collect(&root, &root.join(folder), &mut files);
         }
-        files.insert(
-            "README.md".into(),
-            fs::read_to_string(root.join("README.md")).unwrap(),
-        );
+        for text in ["README.md", "fuzz/Cargo.toml"] {
+            files.insert(text.into(), fs::read_to_string(root.join(text)).unwrap());
+        }
         Self {
             arrows: arrows(&root),
             files,
@@ -136,13 +135,9 @@ impl Tree {
 
     fn impure(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for (path, text) in &self.files {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            if !path.starts_with("crates/") || !path.contains("/src/") || !PURE.contains(&name) {
-                continue;
-            }
+        for (path, text) in self.files.iter().filter(|(path, _)| is_pure(path)) {
             // Tests stand at the bottom of a file and may do as they like.
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
             for (number, line) in (1..).zip(code.lines()) {
                 let line = line.split("//").next().unwrap_or_default();
                 for word in IMPURE.iter().filter(|word| line.contains(**word)) {
@@ -172,17 +167,58 @@ impl Tree {
             if !self.has(&format!("benches/{bench}.rs")) {
                 found.push(format!("{name} has no bench: benches/{bench}.rs"));
             }
-            let fuzzed = self
-                .text("fuzz/src/lib.rs")
-                .contains(&format!("portcullis_{own}::testing::"));
-            if !fuzzed && !NOT_FUZZED.iter().any(|(of, _)| *of == name) {
-                found.push(format!("{name} has no fuzz target in fuzz/src/lib.rs"));
+            let bodies: Vec<&str> = self.fuzz_bodies(name).collect();
+            if bodies.is_empty() && !NOT_FUZZED.iter().any(|(of, _)| *of == name) {
+                found.push(format!("{name} has no fuzz target"));
+            }
+            for body in bodies {
+                found.extend(self.unregistered(&own, body));
             }
             if !self.text("README.md").contains(&format!("| `{name}` |")) {
                 found.push(format!("{name} has no row in README.md"));
             }
         }
         found
+    }
+
+    /// The names of the fuzz bodies that a crate has.
+    fn fuzz_bodies(&self, name: &str) -> impl Iterator<Item = &str> {
+        let folder = format!("crates/{name}/src/");
+        let files = self
+            .files
+            .iter()
+            .filter(move |(path, _)| path.starts_with(&folder));
+        files.flat_map(|(_, text)| text.lines()).filter_map(|line| {
+            let (body, _) = line
+                .trim_start()
+                .strip_prefix("pub fn fuzz_")?
+                .split_once('(')?;
+            Some(body)
+        })
+    }
+
+    /// Where a body is missing of the three places that make it a target.
+    fn unregistered(&self, own: &str, body: &str) -> Vec<String> {
+        let code = self.text("fuzz/src/lib.rs").lines();
+        let code = code.filter(|line| !line.trim_start().starts_with("//"));
+        let targets: String = code.flat_map(str::split_whitespace).collect();
+        let row = format!("(\"{body}\",portcullis_{own}::testing::fuzz_{body}");
+        let bin = format!("name = \"{body}\"");
+        let places = [
+            ("fuzz/src/lib.rs", targets.contains(&row)),
+            (
+                "fuzz/fuzz_targets",
+                self.has(&format!("fuzz/fuzz_targets/{body}.rs")),
+            ),
+            (
+                "fuzz/Cargo.toml",
+                self.text("fuzz/Cargo.toml").lines().any(|line| line == bin),
+            ),
+        ];
+        let missing = places.into_iter().filter(|(_, there)| !there);
+        missing
+            .map(|(place, _)| format!("fuzz target {body} is missing in {place}"))
+            .collect()
     }
 
     fn headless(&self) -> Vec<String> {
@@ -209,6 +245,20 @@ impl Tree {
         }
         found
     }
+}
+
+/// Whether a file is pure by its own name or by the name of the module it is a part of.
+fn is_pure(path: &str) -> bool {
+    let Some((_, path)) = path
+        .split_once("/src/")
+        .filter(|_| path.starts_with("crates/"))
+    else {
+        return false;
+    };
+    let mut parts = path.rsplit('/');
+    let file = parts.next().unwrap_or_default();
+    let part_of = parts.any(|folder| PURE.contains(&format!("{folder}.rs").as_str()));
+    PURE.contains(&file) || (part_of && file != "tests.rs")
 }
 
 fn root() -> PathBuf {
@@ -265,7 +315,7 @@ fn arrows(root: &Path) -> BTreeMap<String, Vec<String>> {
             .as_array()
             .unwrap()
             .iter()
-            .filter(|dependency| dependency["kind"].is_null());
+            .filter(|dependency| dependency["kind"] != "dev");
         let ours = to.filter_map(|dependency| {
             dependency["name"]
                 .as_str()?
@@ -324,42 +374,59 @@ fn a_sideways_dependency_is_found() {
 
 #[test]
 fn an_await_a_clock_or_a_file_in_a_pure_file_is_found() {
-    for line in [
-        "pub async fn decide() {}",
-        "let now = SystemClock.now();",
-        "let bytes = std::fs::read(path);",
+    let plain = "crates/lockout/src/decide.rs";
+    let part = "crates/lockout/src/decide/part.rs";
+    for (path, line) in [
+        (plain, "pub async fn decide() {}"),
+        (plain, "let now = SystemClock.now();"),
+        (part, "let bytes = std::fs::read(path);"),
     ] {
         let mut tree = Tree::read();
-        let path = "crates/lockout/src/decide.rs".to_owned();
         let text = format!(
-            "{line}\n// an async comment is none\n#[cfg(test)]\nmod tests {{ async fn fine() {{}} }}\n"
+            "#[cfg(test)]\nuse proptest::prelude::*;\n{line}\n// an async comment is none\n\
+             #[cfg(test)]\nmod tests {{ async fn fine() {{}} }}\n"
         );
-        assert!(
-            tree.files.insert(path, text).is_some(),
-            "lockout has a decide.rs"
-        );
+        tree.files.insert(path.to_owned(), text);
         let found = tree.complaints();
-        assert_eq!(found.len(), 1, "{found:?}");
+        let place = format!("{path}:3 is pure by name");
         assert!(
-            found
-                .iter()
-                .all(|found| found.starts_with("crates/lockout/src/decide.rs:1 is pure by name")),
+            found.len() == 1 && found.iter().all(|found| found.starts_with(&place)),
             "{found:?}"
         );
     }
+    let tree = Tree::read();
+    assert!(tree.has(plain), "lockout decides in a file of that name");
+    assert!(
+        !is_pure("crates/lockout/src/decide/tests.rs") && !is_pure("crates/lockout/src/guard.rs")
+    );
 }
 
 #[test]
 fn a_missing_fuzz_target_example_bench_or_row_is_found() {
+    let row = "portcullis_session::testing::fuzz_session_row";
     let mut tree = Tree::read();
-    let targets = tree
-        .text("fuzz/src/lib.rs")
-        .replace("portcullis_session::", "portcullis_other::");
+    let targets = tree.text("fuzz/src/lib.rs");
+    assert!(targets.contains(row));
+    let targets = format!("// {row}\n{}", targets.replace(row, "drop"));
     tree.files.insert("fuzz/src/lib.rs".into(), targets);
+    tree.files.remove("fuzz/fuzz_targets/jwt_token.rs");
+    let bins = tree
+        .text("fuzz/Cargo.toml")
+        .replace("name = \"cidr\"", "name = \"cider\"");
+    tree.files.insert("fuzz/Cargo.toml".into(), bins);
     assert_eq!(
         tree.complaints(),
-        ["session has no fuzz target in fuzz/src/lib.rs"]
+        [
+            "fuzz target cidr is missing in fuzz/Cargo.toml",
+            "fuzz target jwt_token is missing in fuzz/fuzz_targets",
+            "fuzz target session_row is missing in fuzz/src/lib.rs",
+        ]
     );
+
+    let mut tree = Tree::read();
+    tree.files
+        .retain(|path, _| !path.starts_with("crates/lockout/src/testing"));
+    assert_eq!(tree.complaints(), ["lockout has no fuzz target"]);
 
     let mut tree = Tree::read();
     tree.files.remove("examples/jwt.rs");
