@@ -11,7 +11,7 @@ use portcullis_jwt::{AccessToken, Verifier};
 use portcullis_session::Sessions;
 use serde::de::DeserializeOwned;
 
-use crate::{Admitted, Gate, Refusal};
+use crate::{Admitted, Gate, ProvenUser, Refusal};
 
 /// Verifies the `Authorization: Bearer` token (RFC 6750 §2.1) and leaves an
 /// [`AccessToken<C>`](AccessToken) in the extensions; with sessions also the
@@ -74,6 +74,9 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Gate for BearerGate<C>
             .verifier
             .verify(token, now)
             .map_err(|error| Refusal::new(error.reason()))?;
+        let registered = token.registered();
+        let proven = ProvenUser::new(&registered.sub, registered.sid.as_deref());
+        head.extensions.insert(proven);
         if let Some(sessions) = &self.sessions {
             let live = sessions
                 .admit(&token, now)

@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::arrival::arrival;
-use crate::{Refused, RequestId};
+use crate::{ProvenUser, Refused, RequestId};
 
 /// How many refusals are recorded.
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +172,12 @@ where
                 let mut event = Event::new(action, now).reason(reason);
                 if let Some(client) = response.extensions().get::<ClientAddress>() {
                     event = event.address(client.ip(), client.source().as_str());
+                }
+                if let Some(proven) = response.extensions().get::<ProvenUser>() {
+                    event = event.user(proven.user());
+                    if let Some(session) = proven.session() {
+                        event = event.session(session);
+                    }
                 }
                 if let Some(agent) = &agent {
                     event = event.user_agent(&String::from_utf8_lossy(agent.as_bytes()));

@@ -12,11 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use portcullis_core::Clock;
-use portcullis_ip_list::ClientAddress;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::arrival::arrival;
+use crate::proven::Known;
 use crate::{Gate, Pass, Refused, respond};
 
 /// Puts a gate in front of a service.
@@ -108,21 +108,16 @@ where
                         HeaderMap::new()
                     };
                     let mut refused = respond(&refusal, &speaks);
-                    // Whoever records the refusal stands outside and sees the response alone.
-                    if let Some(client) = head.extensions.remove::<ClientAddress>() {
-                        refused.extensions_mut().insert(client);
-                    }
+                    Known::of(&head.extensions).tell(refused.extensions_mut());
                     return Ok(refused.map(GateBody::refused));
                 }
             };
-            let client = head.extensions.get::<ClientAddress>().copied();
+            let known = Known::of(&head.extensions);
             let response = inner.call(Request::from_parts(head, body)).await?;
             let (mut head, body) = response.into_parts();
             // What the handler refuses is recorded outside as well, where only the response is seen.
-            if let Some(client) = client
-                && head.extensions.get::<Refused>().is_some()
-            {
-                head.extensions.get_or_insert_with(|| client);
+            if head.extensions.get::<Refused>().is_some() {
+                known.tell(&mut head.extensions);
             }
             pass.settle(&mut head);
             Ok(Response::from_parts(head, GateBody::admitted(body, pass)))

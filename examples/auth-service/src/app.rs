@@ -11,7 +11,9 @@ use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
 use portcullis::audit::{Action, AuditError, Checkpoint, Damage, Event, Log, LogPolicy, Sink};
-use portcullis::core::{AnyStore, Clock, Reason, Secret, SystemClock, Timestamp};
+use portcullis::core::{
+    AnyStore, Clock, Key, Next, Reason, Scope, Secret, Store, SystemClock, Timestamp, Value,
+};
 use portcullis::ip_list::ClientAddress;
 use portcullis::jwt::{HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier};
 use portcullis::lockout::{AccountName, Lockout, LockoutPolicy};
@@ -20,8 +22,9 @@ use portcullis::sign_in::{
     Argon2Pool, ChangeError, Hasher, Parts, SignIn, SignInError, SignInPolicy,
 };
 use portcullis::store_sqlite::Sqlite;
-use portcullis::tower::{Refusal, RequestId};
+use portcullis::tower::Refusal;
 use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::error;
 
 use crate::answer::{No, private};
@@ -47,6 +50,10 @@ pub(crate) struct App {
     audit_key: Secret,
     store: Sqlite,
     witness: Arc<Witness>,
+    /// One for each piece of work that outlives its request.
+    tasks: Arc<Semaphore>,
+    /// One for each reader of the audit log.
+    readers: Arc<Semaphore>,
 }
 
 /// What becomes the tokens of an answer.
@@ -129,6 +136,8 @@ impl App {
             audit_key,
             store: sqlite,
             witness,
+            tasks: Arc::new(Semaphore::new(TASKS)),
+            readers: Arc::new(Semaphore::new(READERS)),
             settings,
         };
         app.first_admin(&admin, announce, now).await?;
@@ -281,17 +290,63 @@ impl App {
         Err(No::from(Reason::TokenRevoked))
     }
 
-    /// An event of a request, with where it came from.
-    pub(crate) fn event(
+    /// Notes which client application a session was started from, for the tokens of its refreshes.
+    pub(crate) async fn remember_client(
         &self,
-        action: Action,
+        session: &SessionId,
+        client_system: Option<&str>,
         now: Timestamp,
-        client: &ClientAddress,
-        request: &RequestId,
-    ) -> Event {
-        Event::new(action, now)
-            .address(client.ip(), client.source().as_str())
-            .request_id(&request.to_string())
+    ) -> Result<(), No> {
+        let Some(client_system) = client_system else {
+            return Ok(());
+        };
+        let value = Value::new(client_system.as_bytes());
+        // As long as the longest session: thirty days.
+        let expires_at = now.saturating_add(Duration::from_secs(30 * 24 * 3600));
+        let note = move |_: Option<&[u8]>| {
+            let value = value.clone();
+            ((), Next::Put { value, expires_at })
+        };
+        let key = Key::new(CLIENT, session.as_bytes());
+        Ok(self.store.update(key, now, note).await?)
+    }
+
+    /// The client application that a session was started from, if it said.
+    pub(crate) async fn client_of(
+        &self,
+        session: &SessionId,
+        now: Timestamp,
+    ) -> Result<Option<String>, No> {
+        let read = |current: Option<&[u8]>| {
+            let text = current.and_then(|bytes| std::str::from_utf8(bytes).ok());
+            (text.map(str::to_owned), Next::Keep)
+        };
+        let key = Key::new(CLIENT, session.as_bytes());
+        Ok(self.store.update(key, now, read).await?)
+    }
+
+    /// Runs `work` apart from its request, which is dropped when the caller hangs up: what was done by
+    /// then must still be recorded. A stop waits for it.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, No>> + Send + 'static,
+    ) -> Result<T, No> {
+        let permit = Arc::clone(&self.tasks).try_acquire_owned();
+        let permit = permit.map_err(|_| overloaded())?;
+        let ended = tokio::spawn(async move {
+            let output = work.await;
+            drop(permit);
+            output
+        });
+        ended
+            .await
+            .unwrap_or_else(|_| Err(No::from(Reason::Internal)))
+    }
+
+    /// Leave to read the audit log: a few at a time, for each reads whole segments.
+    pub(crate) fn reading(&self) -> Result<OwnedSemaphorePermit, No> {
+        let permit = Arc::clone(&self.readers).try_acquire_owned();
+        permit.map_err(|_| overloaded())
     }
 
     /// Records an event before anything is answered; a log that cannot be written refuses.
@@ -345,6 +400,11 @@ impl App {
 
     /// Records the stop and closes log and store.
     pub(crate) async fn close(&self, now: Timestamp) -> Result<(), Fault> {
+        let all = u32::try_from(TASKS).unwrap_or(u32::MAX);
+        let rest = tokio::time::timeout(REST, self.tasks.acquire_many(all)).await;
+        if rest.is_err() {
+            error!("work was still under way after {REST:?}");
+        }
         self.record(Event::new(Action::ServiceStopped, now))
             .await
             .map_err(|_| "the stop was not recorded")?;
@@ -354,6 +414,14 @@ impl App {
         Ok(())
     }
 }
+
+const CLIENT: Scope = Scope::new("client-of-session");
+/// Work under way for callers who may have hung up.
+const TASKS: usize = 4096;
+/// Readers of the audit log at once: each may hold a segment in memory.
+const READERS: usize = 2;
+/// How long a stop waits for work under way.
+const REST: Duration = Duration::from_secs(5);
 
 /// Opens the log, and refuses one that is not what it had come to.
 async fn open_log(

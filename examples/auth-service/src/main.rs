@@ -9,6 +9,7 @@ mod app;
 mod caller;
 mod keys;
 mod log;
+mod origin;
 mod routes;
 mod serve;
 mod settings;

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use portcullis::core::Timestamp;
-use portcullis::ip_list::ClientAddress;
 use portcullis::sign_in::Attempt;
-use portcullis::tower::{Arrival, RequestId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::sign_in::{Password, user_agent};
+use super::sign_in::Password;
 use crate::answer::{Content, No, private};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::origin::Origin;
 use crate::users::User;
 
 /// The account as the service knows it.
@@ -47,18 +46,12 @@ pub(crate) struct ChangePassword {
 /// password is out.
 pub(crate) async fn change_password(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
     Content(change): Content<ChangePassword>,
 ) -> Result<StatusCode, No> {
-    let request_id = request.to_string();
-    let attempt = Attempt::new(&caller.user.name, change.current_password.0)
-        .address(client.ip(), client.source().as_str())
-        .user_agent(user_agent(&headers))
-        .request_id(&request_id);
+    let now = origin.now;
+    let attempt = origin.of(Attempt::new(&caller.user.name, change.current_password.0));
     app.sign_in
         .change_password(attempt, change.new_password.0, now)
         .await

@@ -12,9 +12,8 @@ use http::StatusCode;
 use http::request::Parts;
 use portcullis::audit::Action;
 use portcullis::core::{Secret, Timestamp};
-use portcullis::ip_list::ClientAddress;
 use portcullis::lockout::{AccountName, Status};
-use portcullis::tower::{Arrival, RequestId};
+use portcullis::tower::Arrival;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +21,7 @@ use super::account::shown;
 use crate::answer::{Content, No, private};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::origin::Origin;
 use crate::settings;
 use crate::users::{Role, User};
 
@@ -45,12 +45,11 @@ pub(crate) struct NewUser {
 /// Makes a user with a one-time password, which is in this answer and nowhere else.
 pub(crate) async fn create_user(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
     Content(new): Content<NewUser>,
 ) -> Result<Response, No> {
+    let now = origin.now;
     let name = account_name(&new.username)?;
     let email = settings::email(&new.email)
         .map_err(|_| No::content("The e-mail address has an @ and 254 bytes at most."))?;
@@ -58,7 +57,7 @@ pub(crate) async fn create_user(
         return Err(No::TAKEN);
     }
     let (user, one_time_password) = app.new_user(&name, email, new.role, now).await?;
-    let event = app.event(Action::UserCreated, now, &client, &request);
+    let event = origin.event(Action::UserCreated);
     app.record(event.user(&caller.user.name).target(&user.name))
         .await?;
     app.users.create(user.clone(), now).await?;
@@ -80,19 +79,18 @@ fn shown_once(user: &User, one_time_password: &Secret, status: StatusCode) -> Re
 /// Closes an account: its sessions end and nobody signs in to it.
 pub(crate) async fn disable_user(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<Response, No> {
+    let now = origin.now;
     if name.as_str() == caller.user.name {
         return Err(No::content(
             "An administrator does not close the account in use.",
         ));
     }
     existing(&app, &name, now).await?;
-    let event = app.event(Action::UserDisabled, now, &client, &request);
+    let event = origin.event(Action::UserDisabled);
     app.record(event.user(&caller.user.name).target(name.as_str()))
         .await?;
     let user = app.users.set_enabled(name.as_str(), false, now).await?;
@@ -106,14 +104,13 @@ pub(crate) async fn disable_user(
 /// Opens an account that was closed.
 pub(crate) async fn enable_user(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<Response, No> {
+    let now = origin.now;
     existing(&app, &name, now).await?;
-    let event = app.event(Action::UserEnabled, now, &client, &request);
+    let event = origin.event(Action::UserEnabled);
     app.record(event.user(&caller.user.name).target(name.as_str()))
         .await?;
     let user = app.users.set_enabled(name.as_str(), true, now).await?;
@@ -124,14 +121,13 @@ pub(crate) async fn enable_user(
 /// sessions end, and a lock of the account is lifted.
 pub(crate) async fn reset_user(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<Response, No> {
+    let now = origin.now;
     existing(&app, &name, now).await?;
-    let event = app.event(Action::PasswordChanged, now, &client, &request);
+    let event = origin.event(Action::PasswordChanged);
     app.record(event.user(&caller.user.name).target(name.as_str()))
         .await?;
     let (user, one_time_password) = app.reset(&name, now).await?;
@@ -158,12 +154,11 @@ pub(crate) async fn lockouts(
 /// Lifts a lock.
 pub(crate) async fn unlock(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<StatusCode, No> {
+    let now = origin.now;
     let status = app
         .lockout
         .status(&name, now)
@@ -172,7 +167,7 @@ pub(crate) async fn unlock(
     if !matches!(status, Status::Locked { .. }) {
         return Err(No::unknown("The account is not locked."));
     }
-    let event = app.event(Action::Unlock, now, &client, &request);
+    let event = origin.event(Action::Unlock);
     app.record(event.user(&caller.user.name).target(name.as_str()))
         .await?;
     app.lockout

@@ -8,9 +8,7 @@ use axum::extract::{Extension, Query, State};
 use axum::response::Response;
 use portcullis::audit::{self, Action, Filter};
 use portcullis::core::{Reason, Timestamp};
-use portcullis::ip_list::ClientAddress;
 use portcullis::lockout::AccountName;
-use portcullis::tower::{Arrival, RequestId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
@@ -18,6 +16,7 @@ use tokio::task::spawn_blocking;
 use crate::answer::{No, private};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::origin::Origin;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,9 +43,7 @@ pub(crate) struct Asked {
 /// Records that fit: the newest first, or those after a sequence, oldest first.
 pub(crate) async fn records(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, No> {
@@ -57,10 +54,16 @@ pub(crate) async fn records(
         )
     })?;
     let filter = filter(asked)?;
-    let event = app.event(Action::AuditRead, now, &client, &request);
+    let event = origin.event(Action::AuditRead);
     app.record(event.user(&caller.user.name)).await?;
     let (folder, key) = app.audit_place();
-    let found = spawn_blocking(move || audit::query(&folder, &key, &filter)).await;
+    let reading = app.reading()?;
+    let found = spawn_blocking(move || {
+        let found = audit::query(&folder, &key, &filter);
+        drop(reading);
+        found
+    })
+    .await;
     let records = found
         .map_err(|_| Reason::Internal)?
         .map_err(|error| app.audit_fault(&error))?;
@@ -120,18 +123,22 @@ fn instant(text: &str) -> Result<Timestamp, No> {
 /// the database, confirms.
 pub(crate) async fn verify(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, No> {
-    let event = app.event(Action::AuditVerified, now, &client, &request);
+    let now = origin.now;
+    let event = origin.event(Action::AuditVerified);
     app.record(event.user(&caller.user.name)).await?;
     let (folder, key) = app.audit_place();
     let checkpoint = app.checkpoint(now).await?;
-    let verified = spawn_blocking(move || match checkpoint {
-        Some(checkpoint) => audit::verify_against(&folder, &key, &checkpoint),
-        None => audit::verify(&folder, &key),
+    let reading = app.reading()?;
+    let verified = spawn_blocking(move || {
+        let verified = match checkpoint {
+            Some(checkpoint) => audit::verify_against(&folder, &key, &checkpoint),
+            None => audit::verify(&folder, &key),
+        };
+        drop(reading);
+        verified
     });
     let answer = match verified.await.map_err(|_| Reason::Internal)? {
         // What came after the last checkpoint could be cut off unseen.

@@ -30,8 +30,8 @@ use crate::users::Users;
 
 /// The service's routes.
 ///
-/// Every route stands behind the address gate; all but the front behind a limit; all but login and
-/// refresh behind a token of a living session and an account in good standing.
+/// Every route stands behind the address gate and a limit; all but the front, login and refresh behind
+/// a token of a living session and an account in good standing. What is no route tells nothing.
 pub(crate) fn router(app: Arc<App>) -> Result<Router, PolicyError> {
     let gates = Gates::new(&app)?;
     let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), CLOCK)?;
@@ -82,7 +82,7 @@ impl Gates {
         Router::new()
             .route("/", get(front::front))
             .route("/healthz", get(front::health))
-            .route_layer(Stack::new(self.address.clone()).layer(CLOCK))
+            .route_layer(self.limited(&self.limits.validation).layer(CLOCK))
     }
 
     /// What gives tokens, and what looks at them.
@@ -156,20 +156,19 @@ impl Limits {
         Ok(Self {
             authentication: gate(
                 "authentication",
-                guesses(settings.authentication_limit, window)?,
+                strictly(settings.authentication_limit, window)?,
             ),
             validation: gate("validation", Quota::per(settings.validation_limit, window)?),
             user_management: gate(
                 "user-management",
-                Quota::per(settings.user_management_limit, window)?,
+                strictly(settings.user_management_limit, window)?,
             ),
         })
     }
 }
 
-/// Never more than `count` in any window, where guessing is what is limited; a larger count than a
-/// strict quota can hold is paced smoothly.
-fn guesses(count: u32, window: Duration) -> Result<Quota, PolicyError> {
+/// Never more than `count` in any window; a larger count than a strict quota can hold is paced smoothly.
+fn strictly(count: u32, window: Duration) -> Result<Quota, PolicyError> {
     let quota = Quota::per(count, window)?;
     if count <= 64 {
         quota.strict()

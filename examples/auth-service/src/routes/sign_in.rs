@@ -5,20 +5,20 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use portcullis::audit::Action;
 use portcullis::core::{Reason, Secret, Timestamp};
-use portcullis::ip_list::ClientAddress;
 use portcullis::jwt::UserClaims;
 use portcullis::session;
 use portcullis::sign_in::Attempt;
-use portcullis::tower::{Arrival, RequestId};
+use portcullis::tower::Arrival;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Content, No, private};
 use crate::app::{App, Pair};
 use crate::caller::Caller;
+use crate::origin::Origin;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,35 +43,33 @@ impl From<String> for Password {
 /// Name and password into a session: an access token and a refresh token.
 pub(crate) async fn login(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
-    headers: HeaderMap,
+    origin: Origin,
     Content(login): Content<Login>,
 ) -> Result<Response, No> {
+    let now = origin.now;
     let client_system = login.client_system.as_deref();
     // It goes into the token, which has a limit of its own: better no session than one without a token.
     if client_system.is_some_and(|name| name.is_empty() || name.len() > CLIENT_SYSTEM_BYTES) {
         return Err(No::content("A client_system has 1 to 64 bytes."));
     }
-    let request_id = request.to_string();
-    let attempt = Attempt::new(&login.username, login.password.0)
-        .address(client.ip(), client.source().as_str())
-        .user_agent(user_agent(&headers))
-        .client_system(client_system.unwrap_or(""))
-        .request_id(&request_id);
+    let attempt = origin
+        .of(Attempt::new(&login.username, login.password.0))
+        .client_system(client_system.unwrap_or(""));
     let signed_in = app
         .sign_in
         .sign_in(attempt, now)
         .await
         .map_err(|error| app.refusal(&error))?;
+    let now = now.max(app.now());
+    app.remember_client(&signed_in.session, client_system, now)
+        .await?;
     let pair = Pair {
         user: &signed_in.user_id,
         session: signed_in.session,
         refresh_token: signed_in.refresh_token,
         client_system,
     };
-    app.pair(pair, &client, now.max(app.now())).await
+    app.pair(pair, &origin.client, now).await
 }
 
 #[derive(Deserialize)]
@@ -84,34 +82,23 @@ pub(crate) struct Refresh {
 /// hangs up: a thief's replay is recorded, whoever waits for the answer.
 pub(crate) async fn refresh(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
-    headers: HeaderMap,
+    origin: Origin,
     Content(refresh): Content<Refresh>,
 ) -> Result<Response, No> {
-    to_its_end(refreshed(app, now, client, request, headers, refresh)).await
+    let work = refreshed(Arc::clone(&app), origin, refresh);
+    app.to_its_end(work).await
 }
 
-async fn refreshed(
-    app: Arc<App>,
-    now: Timestamp,
-    client: ClientAddress,
-    request: RequestId,
-    headers: HeaderMap,
-    refresh: Refresh,
-) -> Result<Response, No> {
-    let event = |action| {
-        app.event(action, now, &client, &request)
-            .user_agent(user_agent(&headers))
-    };
+async fn refreshed(app: Arc<App>, origin: Origin, refresh: Refresh) -> Result<Response, No> {
+    let now = origin.now;
     let token = std::str::from_utf8(refresh.refresh_token.0.expose())
         .map_err(|_| Reason::TokenMalformed)?;
     let refreshed = match app.sessions.refresh(token, now).await {
         Ok(refreshed) => refreshed,
         Err(error) => {
             if let session::Error::Reused { session, user } = &error {
-                let reuse = event(Action::RefreshReuse)
+                let reuse = origin
+                    .event(Action::RefreshReuse)
                     .user(user)
                     .session(&session.to_string());
                 app.record(reuse.reason(Reason::TokenReplayed)).await?;
@@ -119,7 +106,8 @@ async fn refreshed(
             return Err(No::from(error.reason()));
         }
     };
-    let mut event = event(Action::Refresh)
+    let mut event = origin
+        .event(Action::Refresh)
         .user(&refreshed.user)
         .session(&refreshed.session.to_string());
     if refreshed.repeated {
@@ -127,30 +115,31 @@ async fn refreshed(
     }
     app.record(event).await?;
     app.still_valid(&refreshed, now).await?;
+    let client_system = app.client_of(&refreshed.session, now).await?;
     let pair = Pair {
         user: &refreshed.user,
         session: refreshed.session,
         refresh_token: refreshed.refresh_token,
-        client_system: None,
+        client_system: client_system.as_deref(),
     };
-    app.pair(pair, &client, now).await
+    app.pair(pair, &origin.client, now).await
 }
 
 /// Ends the caller's session: its access tokens are refused from the next request on. Goes on to its
 /// end if the caller hangs up.
 pub(crate) async fn logout(
     State(app): State<Arc<App>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    Extension(client): Extension<ClientAddress>,
-    Extension(request): Extension<RequestId>,
+    origin: Origin,
     Extension(caller): Extension<Caller>,
 ) -> Result<StatusCode, No> {
+    let now = origin.now;
+    let tasks = Arc::clone(&app);
     let ended = async move {
         app.sessions
             .revoke(&caller.session, now)
             .await
             .map_err(|error| error.reason())?;
-        let event = app.event(Action::Logout, now, &client, &request);
+        let event = origin.event(Action::Logout);
         app.record(
             event
                 .user(&caller.user.name)
@@ -159,16 +148,7 @@ pub(crate) async fn logout(
         .await?;
         Ok(StatusCode::NO_CONTENT)
     };
-    to_its_end(ended).await
-}
-
-/// Runs `work` apart from its request, which is dropped when the caller hangs up: what was done by
-/// then must still be recorded.
-async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, No>> + Send + 'static,
-) -> Result<T, No> {
-    let ended = tokio::spawn(work).await;
-    ended.unwrap_or_else(|_| Err(No::from(Reason::Internal)))
+    tasks.to_its_end(ended).await
 }
 
 #[derive(Deserialize)]
@@ -227,14 +207,6 @@ async fn active(
     }))
 }
 
-/// The caller's own name for itself; the audit log bounds and escapes it.
-pub(crate) fn user_agent(headers: &HeaderMap) -> &str {
-    headers
-        .get(http::header::USER_AGENT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("")
-}
-
 const CLIENT_SYSTEM_BYTES: usize = 64;
 
 #[cfg(test)]
@@ -257,33 +229,59 @@ mod tests {
     use crate::routes;
     use crate::settings::Settings;
 
-    #[tokio::test]
-    async fn a_replay_is_recorded_even_if_its_sender_hangs_up_at_once() {
+    /// A service on a folder of its own, and a session of its administrator under this epoch.
+    async fn with_session(flags: &[&str], epoch: u64) -> (tempfile::TempDir, Arc<App>, String) {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let flags = ["auth-service", "--refresh-grace-secs=0", "--data"].map(OsString::from);
-        let flags = flags.into_iter().chain([data.into_os_string()]);
+        let flags = ["auth-service"].iter().chain(flags).chain(&["--data"]);
+        let flags = flags.map(OsString::from).chain([data.into_os_string()]);
         let (settings, now) = (Settings::parse_from(flags), SystemClock.now());
         let app = App::open(settings, now, &mut |_| {}).await.unwrap();
         let shown = [Factor::new(Method::Password, now)];
-        let started = app.sessions.start_at_epoch("admin", &shown, 1, now).await;
-        let first = started.unwrap().refresh_token;
-        app.sessions.refresh(first.expose(), now).await.unwrap();
+        let started = app
+            .sessions
+            .start_at_epoch("admin", &shown, epoch, now)
+            .await;
+        let started = started.unwrap();
+        app.remember_client(&started.session, Some("my-app"), now)
+            .await
+            .unwrap();
+        (folder, app, started.refresh_token.expose().to_owned())
+    }
 
+    fn refresh_by(token: &str) -> Request<Body> {
         let peer: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let replay = Request::post("/v1/refresh")
+        Request::post("/v1/refresh")
             .header("content-type", "application/json")
             .extension(ConnectInfo(peer))
-            .body(Body::from(
-                json!({"refresh_token": first.expose()}).to_string(),
-            ))
+            .body(Body::from(json!({"refresh_token": token}).to_string()))
+            .unwrap()
+    }
+
+    async fn answer(app: &Arc<App>, token: &str) -> (StatusCode, serde_json::Value) {
+        let router = routes::router(Arc::clone(app)).unwrap();
+        let answer = router.oneshot(refresh_by(token)).await.unwrap();
+        let status = answer.status();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 16)
+            .await
             .unwrap();
-        let mut answer = Box::pin(routes::router(Arc::clone(&app)).unwrap().oneshot(replay));
-        let polled = answer
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_replay_is_recorded_even_if_its_sender_hangs_up_at_once() {
+        let (_folder, app, first) = with_session(&["--refresh-grace-secs=0"], 1).await;
+        app.sessions
+            .refresh(&first, SystemClock.now())
+            .await
+            .unwrap();
+
+        let router = routes::router(Arc::clone(&app)).unwrap();
+        let mut replayed = Box::pin(router.oneshot(refresh_by(&first)));
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = replayed.as_mut().poll(&mut context);
         assert!(polled.is_pending(), "the store was not asked yet");
-        drop(answer);
+        drop(replayed);
 
         let (place, key) = app.audit_place();
         let filter = Filter::default().user("admin").action(Action::RefreshReuse);
@@ -297,5 +295,48 @@ mod tests {
             recorded.is_ok(),
             "the family is revoked and nobody knows why"
         );
+    }
+
+    #[tokio::test]
+    async fn a_refresh_that_cannot_be_recorded_is_not_answered_with_tokens() {
+        let (_folder, app, first) = with_session(&[], 1).await;
+        app.log.close().await;
+        let (status, body) = answer(&app, &first).await;
+        assert_eq!(
+            (status.as_u16(), body["code"].as_str()),
+            (503, Some("503_UNAVAILABLE"))
+        );
+        assert_eq!(body.get("refresh_token"), None);
+    }
+
+    #[tokio::test]
+    async fn a_session_of_an_older_credential_is_not_refreshed_and_ends() {
+        let (_folder, app, first) = with_session(&[], 0).await;
+        let (status, _) = answer(&app, &first).await;
+        assert_eq!(status.as_u16(), 401);
+        let now = SystemClock.now();
+        assert!(app.sessions.list("admin", now).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_refreshed_token_names_the_client_that_signed_in() {
+        let (_folder, app, first) = with_session(&[], 1).await;
+        let (status, body) = answer(&app, &first).await;
+        assert_eq!(status.as_u16(), 200);
+        let token = body["access_token"].as_str().unwrap();
+        let token = app
+            .verifier
+            .verify::<UserClaims>(token, SystemClock.now())
+            .unwrap();
+        assert_eq!(token.claims().client_id, "my-app");
+    }
+
+    #[tokio::test]
+    async fn a_third_reader_of_the_log_is_told_to_come_back() {
+        let (_folder, app, _) = with_session(&[], 1).await;
+        let two = (app.reading().unwrap(), app.reading().unwrap());
+        assert!(app.reading().is_err());
+        drop(two);
+        assert!(app.reading().is_ok());
     }
 }
