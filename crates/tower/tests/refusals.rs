@@ -13,11 +13,12 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, request, response};
 use http_body_util::Full;
+use portcullis_audit::Field;
 use portcullis_audit::testing::MemorySink;
 use portcullis_core::testing::FakeClock;
 use portcullis_core::{Reason, Scope, Secret, Timestamp};
 use portcullis_ip_list::{AddressList, ClientAddress, TrustedProxies};
-use portcullis_jwt::{HmacKey, KeySet, NoClaims, Policy, Verifier};
+use portcullis_jwt::{HmacKey, KeySet, NoClaims, Policy, Signer, Subject, Verifier};
 use portcullis_rate_limit::{Limiter, LimiterPolicy, Quota};
 use portcullis_tower::{
     AddressGate, BearerGate, Check, Gate, GateLayer, LimitGate, Pass, PeerAddress, RecordLayer,
@@ -213,4 +214,43 @@ async fn a_fault_of_the_service_asks_for_no_id_that_may_not_be_there() {
     let detail = body["detail"].as_str().unwrap();
     assert!(!detail.to_lowercase().contains("request-id"), "{detail}");
     assert!(detail.ends_with("Report the request to whoever runs the service."));
+}
+
+#[tokio::test]
+async fn a_refusal_behind_a_token_is_recorded_with_whose_it_is() {
+    let keys = KeySet::new(HmacKey::new("1", Secret::generate::<32>().unwrap()).unwrap());
+    let policy = Policy::access("https://login.example", "api").unwrap();
+    let now = Timestamp::from_unix_secs(1_700_000_000);
+    let subject = Subject::new("alice").session("a-session");
+    let life = std::time::Duration::from_secs(900);
+    let signer = Signer::new(&keys, policy.clone());
+    let token = signer.sign(&NoClaims {}, subject, now, life).unwrap();
+    let token_gate =
+        || BearerGate::<NoClaims>::stateless(Arc::new(Verifier::new(&keys, policy.clone())));
+
+    let sink = Arc::new(MemorySink::default());
+    let record = RecordLayer::new(Arc::clone(&sink), RecordPolicy::default(), clock()).unwrap();
+    let by_gate = Stack::new(direct()).token(token_gate()).check(refuser());
+    let by_gate = record.layer(by_gate.layer(clock()).layer(refusing(Reason::Internal)));
+    let by_handler = Stack::new(direct()).token(token_gate());
+    let by_handler = record.layer(
+        by_handler
+            .layer(clock())
+            .layer(refusing(Reason::TokenRevoked)),
+    );
+
+    let with_token = || {
+        let mut request = call();
+        let bearer = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert("authorization", bearer);
+        request
+    };
+    by_gate.oneshot(with_token()).await.unwrap();
+    by_handler.oneshot(with_token()).await.unwrap();
+    let events = sink.events();
+    assert_eq!(events.len(), 2);
+    for event in events {
+        assert_eq!(event.text(Field::User), Some("alice"));
+        assert_eq!(event.text(Field::Session), Some("a-session"));
+    }
 }
