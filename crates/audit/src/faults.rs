@@ -1,5 +1,7 @@
 //! The writer on a disk that fails on command.
 
+mod serving;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io;

@@ -59,6 +59,10 @@ impl Directory {
     /// The writer's lock, or [`AuditError::InUse`] when it is held for longer than those hold it who only
     /// ask ([`Directory::is_locked`]), or a child process that is about to close what it inherited.
     pub(crate) fn lock(&self) -> Result<Lock, AuditError> {
+        self.lock_pausing(|| thread::sleep(LOCK_PAUSE))
+    }
+
+    fn lock_pausing(&self, mut pause: impl FnMut()) -> Result<Lock, AuditError> {
         let act = "lock the log";
         let file = owners_own(OpenOptions::new().write(true).create(true).truncate(false))
             .open(self.0.join(LOCK))
@@ -66,7 +70,7 @@ impl Directory {
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => return Ok(Lock(file)),
-                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => pause(),
                 Err(TryLockError::Error(error)) => return Err(AuditError::io(act)(error)),
             }
         }
@@ -231,15 +235,18 @@ mod tests {
         drop(folder.lock().unwrap());
         let asker = fs::File::open(dir.path().join(LOCK)).unwrap();
         asker.lock_shared().unwrap();
-        std::thread::scope(|scope| {
-            // As long as `is_locked` holds it, and longer than a first try takes.
-            let opener = scope.spawn(|| folder.lock().is_ok());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            asker.unlock().unwrap();
-            assert!(opener.join().unwrap());
+        // Held for longer than the first tries take, and let go of before the last.
+        let mut pauses = 0;
+        let locked = folder.lock_pausing(|| {
+            pauses += 1;
+            if pauses == LOCK_TRIES - 1 {
+                asker.unlock().unwrap();
+            }
         });
+        assert_eq!((locked.map(drop), pauses), (Ok(()), LOCK_TRIES - 1));
         asker.lock().unwrap();
-        assert_eq!(folder.lock().map(drop), Err(AuditError::InUse));
+        let refused = folder.lock_pausing(|| {}).map(drop);
+        assert_eq!(refused, Err(AuditError::InUse));
     }
 
     #[test]

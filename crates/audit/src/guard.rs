@@ -95,15 +95,6 @@ impl Log {
         policy: LogPolicy,
         opened: Opened<F::File>,
     ) -> Result<(Self, Recovery), AuditError> {
-        let (jobs, received) = mpsc::channel(policy.waiting_events);
-        let synced = Arc::new(Mutex::new(opened.head));
-        let (letting_go, gone) = watch::channel(());
-        let log = Self {
-            jobs,
-            keys: opened.keys.clone(),
-            synced: Arc::clone(&synced),
-            gone,
-        };
         let writer = Writer {
             folder,
             file: opened.file,
@@ -112,14 +103,31 @@ impl Log {
             len: opened.len,
             segment_bytes: policy.segment_bytes,
             head: opened.head,
-            synced,
+            synced: Arc::new(Mutex::new(opened.head)),
             broken: false,
         };
+        let (log, jobs, gone) = Self::over(&writer, policy.waiting_events);
         thread::Builder::new()
             .name("portcullis-audit".to_owned())
-            .spawn(move || writer.run(received, lock, letting_go))
+            .spawn(move || writer.run(jobs, lock, gone))
             .map_err(AuditError::io("start the writer's thread"))?;
         Ok((log, opened.recovery))
+    }
+
+    /// The log that `writer` serves once it runs with what else is answered.
+    pub(crate) fn over<F: Folder>(
+        writer: &Writer<F>,
+        waiting_events: usize,
+    ) -> (Self, mpsc::Receiver<Job>, watch::Sender<()>) {
+        let (jobs, received) = mpsc::channel(waiting_events);
+        let (letting_go, gone) = watch::channel(());
+        let log = Self {
+            jobs,
+            keys: writer.keys.clone(),
+            synced: Arc::clone(&writer.synced),
+            gone,
+        };
+        (log, received, letting_go)
     }
 
     /// How far the log has come on disk, sealed. Keep it where whoever can change the log cannot: what
@@ -132,6 +140,8 @@ impl Log {
 
     /// Writes what waits, lets go of the log, and answers then, whichever clone closed it first. From now
     /// on every clone's calls fail with [`AuditError::Closed`].
+    ///
+    /// Dropped before it answered, it leaves the log open or has closed it; another call answers.
     pub async fn close(&self) {
         // An error means that it was told already.
         let _ = self.jobs.send(Job::Close).await;

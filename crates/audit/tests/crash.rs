@@ -14,6 +14,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_audit::{
     Action, AuditError, Event, Field, Filter, Log, LogPolicy, Recovery, Sink, query, verify,
@@ -29,6 +30,12 @@ fn key() -> Secret {
 
 fn open(dir: &Path) -> Result<(Log, Recovery), AuditError> {
     Log::open(dir, &key(), LogPolicy::default().segment_bytes(8192)?, NOW)
+}
+
+/// One test at a time: until it runs its own program, a child holds whatever locks its parent holds.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -73,6 +80,7 @@ fn child() {
 
 #[test]
 fn kill_9_in_mid_write_loses_nothing_that_was_acknowledged() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged: BTreeMap<u64, String> = BTreeMap::new();
     for round in 0..5 {
@@ -184,6 +192,7 @@ fn survives(inject: &str) -> usize {
 #[test]
 #[ignore = "needs strace and a minute"]
 fn whatever_system_call_is_the_last_or_fails_once_what_was_acknowledged_is_there() {
+    let _alone = alone();
     assert_eq!(survives("fsync:delay_exit=1:when=1"), 60);
     for call in ["write", "fdatasync", "fsync", "rename", "openat"] {
         let mut fewest = 60;
@@ -220,6 +229,7 @@ fn three_segments(dir: &Path) -> u64 {
 
 #[test]
 fn a_rotation_interrupted_at_any_step_is_recovered_from() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let records = three_segments(dir.path());
     let third = dir.path().join("audit-00000003.log");
@@ -259,6 +269,7 @@ fn a_rotation_interrupted_at_any_step_is_recovered_from() {
 
 #[test]
 fn crashes_on_top_of_crashes_void_only_what_was_never_acknowledged() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     for round in 1..=5_u64 {
         let (log, recovery) = open(dir.path()).unwrap();

@@ -9,12 +9,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use portcullis_audit::testing::MemorySink;
 use portcullis_audit::{
-    Action, AuditError, Event, Field, Filter, Log, LogPolicy, Record, Sink, query, verify,
+    Action, AuditError, Event, Field, Filter, Log, LogPolicy, Record, Recorded, Sink, query, verify,
 };
 use portcullis_core::{Secret, Timestamp};
 
@@ -79,7 +81,8 @@ async fn many_writers_get_each_number_once_and_all_is_there_after_opening_again(
     assert_eq!(kept, answered);
     let report = verify(dir.path(), &key()).unwrap();
     assert_eq!(report.records, 640);
-    assert!(report.segments > 10, "{report}");
+    // A segment ends with the write that fills it, and that may be one of all 32.
+    assert!(report.segments > 5, "{report}");
 }
 
 #[tokio::test]
@@ -105,49 +108,46 @@ async fn a_second_opener_is_refused_until_the_first_lets_go() {
     second.close().await;
 }
 
+/// A call polled once: sent, if there is room. The writer may be quick enough to have answered it.
+fn sent<F: Future>(call: F) -> (Pin<Box<F>>, Option<F::Output>) {
+    let mut call = Box::pin(call);
+    match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => (call, Some(answer)),
+        Poll::Pending => (call, None),
+    }
+}
+
 #[tokio::test]
 async fn closing_writes_what_waits_first() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    let waiting: Vec<_> = (0..100)
-        .map(|_| {
-            let log = log.clone();
-            tokio::spawn(async move { log.record(Event::new(Action::Login, NOW)).await })
-        })
+    let calls: Vec<_> = (0..100)
+        .map(|_| sent(log.record(Event::new(Action::Login, NOW))))
         .collect();
-    tokio::task::yield_now().await;
     log.close().await;
-    let mut recorded = 0;
-    for waiter in waiting {
-        recorded += u64::from(waiter.await.unwrap().is_ok());
+    for (sequence, (call, answer)) in (1..).zip(calls) {
+        let answer = match answer {
+            Some(answer) => answer,
+            None => call.await,
+        };
+        assert_eq!(answer, Ok(Recorded { sequence }));
     }
-    assert_eq!(verify(dir.path(), &key()).unwrap().records, recorded);
-    assert_eq!(recorded, 100, "all were sent before the log was closed");
+    assert_eq!(verify(dir.path(), &key()).unwrap().records, 100);
 }
 
 #[tokio::test]
 async fn closing_answers_only_when_the_log_is_let_go_of_whoever_closed_it_first() {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     for round in 0..20 {
         let dir = tempfile::tempdir().unwrap();
         let log = open(dir.path());
-        let mut waiting = Vec::new();
-        for _ in 0..100 {
-            let log = log.clone();
-            let mut record = Box::pin(async move {
-                let event = Event::new(Action::Login, NOW).user_agent(&"x".repeat(500));
-                log.record(event).await
-            });
-            assert!(record.as_mut().poll(&mut context).is_pending());
-            waiting.push(record);
-        }
-        let mut first = Box::pin(log.close());
-        let _ = first.as_mut().poll(&mut context);
+        let event = Event::new(Action::Login, NOW).user_agent(&"x".repeat(500));
+        let _calls: Vec<_> = (0..100).map(|_| sent(log.record(event.clone()))).collect();
+        let _first = sent(log.close());
         // Until the writer has seen it, and takes no more.
         for _ in 0..500 {
             tokio::task::yield_now().await;
-            let mut late = Box::pin(log.record(Event::new(Action::Logout, NOW)));
-            if late.as_mut().poll(&mut context).is_ready() {
+            let (_, answer) = sent(log.record(Event::new(Action::Logout, NOW)));
+            if answer == Some(Err(AuditError::Closed)) {
                 break;
             }
         }
@@ -165,7 +165,7 @@ async fn a_dropped_future_takes_nobody_elses_event_with_it() {
     let mut acknowledged = Vec::new();
     for turn in 0..50 {
         let mut dropped = Box::pin(log.record(Event::new(Action::Logout, NOW)));
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         for _ in 0..turn % 3 {
             if dropped.as_mut().poll(&mut context).is_ready() {
                 break;
@@ -381,16 +381,12 @@ async fn events_wait_and_none_is_lost_when_more_come_than_may_wait() {
 
 #[tokio::test]
 async fn the_double_fails_and_stalls_when_told() {
-    let sink = Arc::new(MemorySink::new());
+    let sink = MemorySink::new();
     sink.stall(true);
-    let waiting = {
-        let sink = Arc::clone(&sink);
-        tokio::spawn(async move { sink.record(Event::new(Action::Login, NOW)).await })
-    };
-    tokio::task::yield_now().await;
-    assert!(sink.events().is_empty() && !waiting.is_finished());
+    let (waiting, answer) = sent(sink.record(Event::new(Action::Login, NOW)));
+    assert!(sink.events().is_empty() && answer.is_none());
     sink.stall(false);
-    assert_eq!(waiting.await.unwrap().unwrap().sequence, 1);
+    assert_eq!(waiting.await.unwrap().sequence, 1);
     sink.fail(true);
     assert!(sink.record(Event::new(Action::Login, NOW)).await.is_err());
     assert_eq!(sink.actions(), [Action::Login]);
