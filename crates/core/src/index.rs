@@ -4,7 +4,7 @@ use crate::{Failure, Key, Next, Scope, Store, Timestamp, Value};
 
 /// A set of short byte strings kept in a store, spread over pages by hash, each page bounded.
 ///
-/// A store has no scan. What must be listed (users, locked accounts, a user's sessions) is written
+/// A store has no scan. What must be listed (users, a user's sessions) is written
 /// here *before* the record it points to, and taken out after it: a member without a record is
 /// skipped by whoever lists, a record without a member would be lost.
 ///

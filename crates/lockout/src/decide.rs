@@ -26,8 +26,11 @@ pub(crate) enum Settle {
     Locked {
         until: Timestamp,
     },
-    /// This failure starts a lock, and nothing is written yet: list the account, then settle again.
-    ListFirst,
+    /// This failure starts a lock until then, and nothing is written yet: list the account, then settle
+    /// again.
+    ListFirst {
+        until: Timestamp,
+    },
 }
 
 /// How an account stands.
@@ -116,10 +119,10 @@ pub(crate) fn settle(
 }
 
 fn lock(listed: bool, policy: &LockoutPolicy, now: Timestamp) -> Decision<Settle> {
-    if !listed {
-        return (Ok(Settle::ListFirst), Next::Keep);
-    }
     let until = now.saturating_add(policy.lock());
+    if !listed {
+        return (Ok(Settle::ListFirst { until }), Next::Keep);
+    }
     let next = State::Locked { until }.into_next(true, policy);
     (Ok(Settle::NewlyLocked { until }), next)
 }

@@ -1,12 +1,11 @@
 //! Counts attempts in a store, and keeps the list of locked accounts.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use portcullis_core::{Index, IndexError, Key, Scope, Store, Timestamp, entropy};
+use portcullis_core::{IndexError, Key, Next, Scope, Store, Timestamp, entropy};
 
 use crate::decide::{self, Reserve, Settle, Standing};
+use crate::list::{self, Row};
 use crate::state::Ticket;
 use crate::{AccountName, Error, LockoutPolicy};
 
@@ -17,8 +16,6 @@ use crate::{AccountName, Error, LockoutPolicy};
 pub struct Lockout<S> {
     store: S,
     policy: LockoutPolicy,
-    /// When the full list may next be swept, so that a flood of locks cannot buy a sweep each.
-    sweep_after: AtomicU64,
 }
 
 /// One of the attempts that an account has left, taken. Settle it, whatever comes; one that is dropped
@@ -110,11 +107,7 @@ impl<S: Store> Lockout<S> {
     /// A volatile store forgets counts and locks when the process ends, so each restart is worth one
     /// more round of guesses.
     pub fn new(store: S, policy: LockoutPolicy) -> Self {
-        Self {
-            store,
-            policy,
-            sweep_after: AtomicU64::new(0),
-        }
+        Self { store, policy }
     }
 
     /// Takes one of `account`'s attempts, before its password is looked at.
@@ -152,10 +145,10 @@ impl<S: Store> Lockout<S> {
         let mut settled = self
             .settle_once(&account, ticket, outcome, false, now)
             .await?;
-        if settled == Settle::ListFirst {
+        if let Settle::ListFirst { until } = settled {
             // The list before the lock: a lock that nobody sees would be worse than a row without one.
             // A list that is full or lost must not save the account from its lock.
-            listed = self.list(&account, now).await.is_ok();
+            listed = self.list(&account, until, now).await.is_ok();
             settled = self
                 .settle_once(&account, ticket, outcome, true, now)
                 .await?;
@@ -168,8 +161,10 @@ impl<S: Store> Lockout<S> {
                 listed: false,
             },
             Settle::NewlyLocked { until } => {
-                // And after it, too: `locked` may have taken the row out in between as a stale one.
-                listed |= self.list(&account, now).await.is_ok();
+                // Once more: a page that was contended may be so no longer.
+                if !listed {
+                    listed = self.list(&account, until, now).await.is_ok();
+                }
                 Settled::Counted {
                     failures: self.policy.failures().into(),
                     newly_locked: Some(until),
@@ -178,7 +173,7 @@ impl<S: Store> Lockout<S> {
             }
             Settle::Locked { until } => Settled::Locked { until },
             // `decide` asks to list only an account that was not said to be.
-            Settle::ListFirst => return Err(Error::Corrupt),
+            Settle::ListFirst { .. } => return Err(Error::Corrupt),
         })
     }
 
@@ -201,15 +196,15 @@ impl<S: Store> Lockout<S> {
     /// Lifts the account's lock and forgets its failures; answers whether it was locked. A state that
     /// does not decode locks, too, and is removed.
     ///
+    /// Its row in the list takes up room until the lock would have ended; [`Lockout::locked`] leaves it
+    /// out.
+    ///
     /// # Errors
-    /// [`Error`]. [`Error::Index`] means that the lock is lifted and its row in the list is left; the
-    /// next [`Lockout::locked`] takes it out.
+    /// [`Error`].
     pub async fn unlock(&self, account: &AccountName, now: Timestamp) -> Result<bool, Error> {
         let policy = self.policy.clone();
         let step = move |current: Option<&[u8]>| decide::unlock(current, &policy, now);
-        let lifted = self.store.update(key(account), now, step).await?;
-        self.unlist(account, now).await?;
-        Ok(lifted)
+        Ok(self.store.update(key(account), now, step).await?)
     }
 
     /// The accounts that are locked now, sorted by name: at most 16 000, spread by hash over pages that
@@ -219,22 +214,11 @@ impl<S: Store> Lockout<S> {
     /// [`Error`] when a page of the list, or an account in it, cannot be read.
     pub async fn locked(&self, now: Timestamp) -> Result<Vec<LockedAccount>, Error> {
         let mut locked = Vec::new();
-        for member in LOCKED.members(&self.store, b"", now).await? {
-            let name = String::from_utf8(member).ok();
-            let Some(account) = name.and_then(|name| AccountName::parse(&name).ok()) else {
-                continue;
-            };
-            match self.status(&account, now).await {
-                Ok(Status::Locked { until }) => locked.push(LockedAccount { account, until }),
-                Ok(Status::Open { .. }) => self.unlist(&account, now).await?,
-                // Locked in effect until somebody unlocks it, and so in the list until then.
-                Err(Error::Corrupt) => locked.push(LockedAccount {
-                    account,
-                    until: Timestamp::MAX,
-                }),
-                Err(error) => return Err(error),
-            }
+        for page in 0..list::PAGES {
+            let rows = self.rows(page, now).await?;
+            locked.append(&mut self.still_locked(page, rows, now).await?);
         }
+        locked.sort_unstable_by(|one, other| one.account.cmp(&other.account));
         Ok(locked)
     }
 
@@ -258,37 +242,67 @@ impl<S: Store> Lockout<S> {
         self.store.update(key(account), now, step).await?
     }
 
-    async fn list(&self, account: &AccountName, now: Timestamp) -> Result<(), Error> {
-        let member = account.as_str().as_bytes();
-        match LOCKED.insert(&self.store, b"", member, now).await {
-            Err(IndexError::Full(_)) if self.may_sweep(now) => {
-                self.locked(now).await?;
-                Ok(LOCKED.insert(&self.store, b"", member, now).await?)
+    async fn list(
+        &self,
+        account: &AccountName,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let page = list::page_of(account);
+        let insert = || {
+            let account = account.clone();
+            let step = move |current: Option<&[u8]>| list::with(current, &account, until);
+            self.store.update(list::key(page), now, step)
+        };
+        match insert().await? {
+            Err(IndexError::Full(_)) => {
+                // Only what is over is looked at, so that a flood of locks cannot buy a page of looks each.
+                let mut over = self.rows(page, now).await?;
+                over.retain(|row| row.until <= now);
+                self.still_locked(page, over, now).await?;
+                Ok(insert().await??)
             }
             done => Ok(done?),
         }
     }
 
-    /// Takes the row out, and puts it back if a lock began meanwhile. Whoever locks writes the row
-    /// before and after the lock; so either it writes the row after this took it out, or this sees
-    /// the lock.
-    async fn unlist(&self, account: &AccountName, now: Timestamp) -> Result<(), Error> {
-        let member = account.as_str().as_bytes();
-        LOCKED.remove(&self.store, b"", member, now).await?;
-        if matches!(self.status(account, now).await?, Status::Locked { .. }) {
-            LOCKED.insert(&self.store, b"", member, now).await?;
-        }
-        Ok(())
+    async fn rows(&self, page: u8, now: Timestamp) -> Result<Vec<Row>, Error> {
+        let step = |current: Option<&[u8]>| (list::rows(current), Next::Keep);
+        Ok(self.store.update(list::key(page), now, step).await??)
     }
 
-    fn may_sweep(&self, now: Timestamp) -> bool {
-        let due = self.sweep_after.load(Ordering::Relaxed);
-        let next = now.saturating_add(SWEEP_EVERY).as_unix_nanos();
-        now.as_unix_nanos() >= due
-            && self
-                .sweep_after
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+    /// Those of the page's `rows` whose accounts are locked; the others are taken out, if they are over.
+    async fn still_locked(
+        &self,
+        page: u8,
+        rows: Vec<Row>,
+        now: Timestamp,
+    ) -> Result<Vec<LockedAccount>, Error> {
+        let (mut locked, mut open) = (Vec::new(), Vec::new());
+        for row in rows {
+            let parsed = AccountName::parse(&row.name).ok();
+            // A name that is spelt otherwise nowadays is reached by nobody, and so locked for nobody.
+            let Some(account) = parsed.filter(|account| account.as_str() == row.name) else {
+                open.push(row.name);
+                continue;
+            };
+            let until = match self.status(&account, now).await {
+                Ok(Status::Locked { until }) => until,
+                // Locked in effect until somebody unlocks it, and so in the list until then.
+                Err(Error::Corrupt) => Timestamp::MAX,
+                Ok(Status::Open { .. }) => {
+                    open.push(row.name);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            locked.push(LockedAccount { account, until });
+        }
+        if !open.is_empty() {
+            let step = move |current: Option<&[u8]>| list::without(current, &open, now);
+            self.store.update(list::key(page), now, step).await??;
+        }
+        Ok(locked)
     }
 }
 
@@ -311,5 +325,3 @@ impl fmt::Debug for Reservation {
 }
 
 const ACCOUNTS: Scope = Scope::new("lockout");
-const LOCKED: Index = Index::new(Scope::new("lockout-list"), 64, 250);
-const SWEEP_EVERY: Duration = Duration::from_secs(60);

@@ -51,6 +51,7 @@
 mod decide;
 mod error;
 mod guard;
+mod list;
 mod name;
 mod policy;
 mod state;

@@ -3,10 +3,11 @@
 use portcullis_core::{Next, Timestamp};
 
 use crate::state::{State, Ticket};
-use crate::{AccountName, LockoutPolicy, Outcome, decide};
+use crate::{AccountName, LockoutPolicy, Outcome, decide, list};
 
 /// The body of the fuzz target `lockout_state`: the first eight bytes are the instant, the rest is what
-/// the store holds. What decodes encodes to the same bytes, and whatever is decided on it decodes.
+/// the store holds, for an account or for a page of the list. What decodes encodes to the same bytes,
+/// and whatever is decided on it decodes.
 ///
 /// # Panics
 /// When that does not hold.
@@ -17,6 +18,15 @@ pub fn fuzz_lockout_state(data: &[u8]) {
     let now = Timestamp::from_unix_nanos(u64::from_be_bytes(*nanos));
     if let Some(state) = State::decode(bytes) {
         assert_eq!(state.encode(), bytes);
+    }
+    if let Some(rows) = list::decode(bytes) {
+        assert_eq!(list::encode(&rows), bytes);
+        let names: Vec<String> = rows.into_iter().map(|row| row.name).collect();
+        let next = list::without(Some(bytes), &names, now).1;
+        if let Next::Put { value, .. } = next {
+            let left = list::decode(value.as_bytes());
+            assert!(left.is_some_and(|rows| rows.iter().all(|row| now < row.until)));
+        }
     }
     let policy = LockoutPolicy::default();
     let ticket = Ticket {

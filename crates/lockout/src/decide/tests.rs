@@ -50,6 +50,7 @@ impl Account {
     }
 
     fn settle(&mut self, ticket: Ticket, outcome: Outcome, secs: u64) -> Settle {
+        let mut row = None;
         for listed in [false, true] {
             let (answer, next) = settle(
                 self.bytes.as_deref(),
@@ -59,9 +60,13 @@ impl Account {
                 listed,
                 at(secs),
             );
-            if answer == Ok(Settle::ListFirst) {
+            if let Ok(Settle::ListFirst { until }) = answer {
                 assert_eq!((listed, next), (false, Next::Keep));
+                row = Some(until);
                 continue;
+            }
+            if let Ok(Settle::NewlyLocked { until }) = answer {
+                assert_eq!(row, Some(until), "the row lasts as long as its lock");
             }
             self.apply(next);
             return answer.unwrap();
