@@ -14,6 +14,10 @@ pub const TARGETS: &[Target] = &[
         "account_name",
         portcullis_lockout::testing::fuzz_account_name,
     ),
+    (
+        "audit_checkpoint",
+        portcullis_audit::testing::fuzz_audit_checkpoint,
+    ),
     ("audit_record", portcullis_audit::testing::fuzz_audit_record),
     (
         "audit_segment",
@@ -40,7 +44,12 @@ pub const TARGETS: &[Target] = &[
         "refresh_token",
         portcullis_session::testing::fuzz_refresh_token,
     ),
+    ("session_id", portcullis_session::testing::fuzz_session_id),
     ("session_row", portcullis_session::testing::fuzz_session_row),
+    (
+        "sign_in_attempt",
+        portcullis_sign_in::testing::fuzz_sign_in_attempt,
+    ),
 ];
 
 /// Runs the body called `name` on `data`.

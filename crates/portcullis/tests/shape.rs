@@ -45,10 +45,6 @@ const NOT_FUZZED: &[(&str, &str)] = &[
         "tower",
         "it parses nothing itself: tokens, addresses and quotas are fuzzed in their crates",
     ),
-    (
-        "sign-in",
-        "it keeps no bytes: names, counters and sessions are fuzzed in their crates",
-    ),
 ];
 
 /// Files that decide and do nothing else, wherever they stand.

@@ -92,7 +92,21 @@ pub fn fuzz_refresh_token(data: &[u8]) {
     if let Some(presented) = Presented::parse(text) {
         assert_eq!(presented.text().expose(), text);
     }
-    if let Ok(session) = text.parse::<SessionId>() {
+}
+
+/// The body of `session_id`: a text that parses is the one spelling of its id, and every id's text
+/// parses.
+///
+/// # Panics
+/// When it is not, or does not.
+pub fn fuzz_session_id(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(session) = text.parse::<SessionId>()
+    {
         assert_eq!(session.to_string(), text);
+    }
+    if let Some((bytes, _)) = data.split_first_chunk() {
+        let session = SessionId::from_bytes(*bytes);
+        assert_eq!(session.to_string().parse(), Ok(session));
     }
 }

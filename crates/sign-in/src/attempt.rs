@@ -118,4 +118,4 @@ impl fmt::Debug for Attempt {
     }
 }
 
-const TEXT_BYTES: usize = 2048;
+pub(crate) const TEXT_BYTES: usize = 2048;

@@ -59,6 +59,7 @@ pub(crate) fn still_stands(before: &Credential, now: Option<&Credential>) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn credential(enabled: bool, epoch: u64) -> Credential {
         Credential {
@@ -150,6 +151,93 @@ mod tests {
             Some(&other),
         ] {
             assert!(!still_stands(&before, now));
+        }
+    }
+
+    fn credentials() -> impl Strategy<Value = Credential> {
+        let ids = prop::sample::select(vec!["", "42", "43"]);
+        let hashes = prop::sample::select(vec!["", "one", "another"]);
+        let flags = (any::<bool>(), any::<bool>());
+        let made = (ids, hashes, flags, prop_oneof![0..3_u64, any::<u64>()]);
+        made.prop_map(|(id, hash, (enabled, must_change), epoch)| Credential {
+            user_id: id.into(),
+            password_hash: hash.into(),
+            enabled,
+            must_change,
+            epoch,
+        })
+    }
+
+    fn found() -> impl Strategy<Value = Option<Credential>> {
+        prop::option::of(credentials())
+    }
+
+    fn verifications() -> impl Strategy<Value = Verified> {
+        prop::sample::select(vec![Verified::Right, Verified::Wrong, Verified::Unreadable])
+    }
+
+    proptest! {
+        /// Nobody gets in but by a granted attempt, and whoever does not is told to the lockout as one
+        /// who failed, unless nothing was judged.
+        #[test]
+        fn a_success_clears_and_a_refusal_never_does(found in found(), verified in verifications()) {
+            let (reason, outcome) = judge(Admission::Granted, found.as_ref(), verified);
+            prop_assert_eq!(reason.is_none(), outcome == Outcome::Success);
+            let unreadable = verified == Verified::Unreadable && found.is_some();
+            prop_assert_eq!(outcome == Outcome::Unverified, unreadable);
+            if reason.is_none() {
+                prop_assert!(found.is_some_and(|found| found.enabled));
+                prop_assert_eq!(verified, Verified::Right);
+            }
+        }
+
+        /// A locked or crowded account is judged alike whoever is behind it and whatever was said.
+        #[test]
+        fn an_attempt_that_was_not_granted_says_nothing_of_user_or_password(
+            one in (found(), verifications()),
+            other in (found(), verifications()),
+        ) {
+            for admission in [Admission::Locked, Admission::Crowded] {
+                let (reason, outcome) = judge(admission, one.0.as_ref(), one.1);
+                let again = judge(admission, other.0.as_ref(), other.1);
+                prop_assert_eq!((reason, outcome), again);
+                prop_assert!(reason.is_some());
+                prop_assert_eq!(outcome, Outcome::Unverified);
+            }
+        }
+
+        /// Of what is known of a user only whether the account is open decides.
+        #[test]
+        fn ids_hashes_epochs_and_duties_do_not_change_a_judgement(
+            one in credentials(),
+            other in credentials(),
+            verified in verifications(),
+        ) {
+            let enabled = one.enabled;
+            let other = Credential { enabled, ..other };
+            let judged = |found| judge(Admission::Granted, Some(found), verified);
+            prop_assert_eq!(judged(&one), judged(&other));
+        }
+
+        /// A hash made anew and a duty that ended change nobody's right to what was begun; another
+        /// user, a closed account and another epoch do.
+        #[test]
+        fn what_was_found_stands_as_long_as_it_is_the_same_open_user_at_the_same_epoch(
+            before in credentials(),
+            now in credentials(),
+        ) {
+            let same = (&now.user_id, now.epoch) == (&before.user_id, before.epoch);
+            prop_assert_eq!(still_stands(&before, Some(&now)), same && now.enabled);
+            prop_assert!(!still_stands(&before, None));
+            prop_assert_eq!(still_stands(&before, Some(&before)), before.enabled);
+            let rehashed = Credential {
+                password_hash: now.password_hash,
+                must_change: now.must_change,
+                ..before.clone()
+            };
+            prop_assert_eq!(still_stands(&before, Some(&rehashed)), before.enabled);
+            let moved_on = Credential { epoch: before.epoch.wrapping_add(1), ..before.clone() };
+            prop_assert!(!still_stands(&before, Some(&moved_on)));
         }
     }
 }

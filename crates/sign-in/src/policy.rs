@@ -106,8 +106,8 @@ pub(crate) fn check_new(name: &str, old: &Secret, new: &Secret) -> Result<(), Pa
     }
 }
 
-const MIN_CHARS: usize = 12;
-const MAX_CHARS: usize = 128;
+pub(crate) const MIN_CHARS: usize = 12;
+pub(crate) const MAX_CHARS: usize = 128;
 /// No password that was ever accepted here is longer: four bytes a character.
 pub(crate) const PASSWORD_BYTES: usize = 4 * MAX_CHARS;
 

@@ -1,4 +1,4 @@
-//! A hasher and a table of users for tests, which do as they are told.
+//! A hasher and a table of users for tests, which do as they are told, and the body of a fuzz target.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use portcullis_audit::{Action, Field};
 use portcullis_core::{Secret, Timestamp};
 use portcullis_lockout::AccountName;
 use tokio::time::sleep;
 
-use crate::{Credential, Directory, DirectoryError, HashError, Hasher, Hashing};
+use crate::attempt::TEXT_BYTES;
+use crate::policy::{MAX_CHARS, MIN_CHARS, PASSWORD_BYTES, check_new};
+use crate::{Attempt, Credential, Directory, DirectoryError, HashError, Hasher, Hashing};
 
 /// Takes as long as it is told for each password, by the runtime's clock, and hides nothing: its
 /// hashes hold the password in hexadecimal. Clones share counts and orders.
@@ -223,6 +226,59 @@ impl Directory for MapDirectory {
             found.epoch
         }))
     }
+}
+
+/// The body of the fuzz target `sign_in_attempt`: what a caller says, up to the first zero byte, the old
+/// password, up to the second, and the new one.
+///
+/// An attempt carries the beginning of each text, cut between two characters and no sooner than it
+/// must be. A new password that is accepted is text of a bounded length, and neither the name nor the
+/// old one.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_sign_in_attempt(data: &[u8]) {
+    let mut parts = data.splitn(3, |byte| *byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let (said, old, new) = (String::from_utf8_lossy(part()), part(), part());
+    checks(&said, old, new);
+    carries_a_beginning(&said);
+    // Said over and over a short text is long enough to be cut.
+    let times = TEXT_BYTES.checked_div(said.len()).unwrap_or(0);
+    carries_a_beginning(&said.repeat(times.saturating_add(1)));
+}
+
+fn carries_a_beginning(text: &str) {
+    let attempt = Attempt::new(text, Secret::from(b"".as_slice()))
+        .user_agent(text)
+        .client_system(text)
+        .request_id(text);
+    let kept = attempt.name.len();
+    assert!(text.starts_with(&attempt.name) && kept <= TEXT_BYTES);
+    // A character has four bytes at most.
+    assert!(kept == text.len() || kept > TEXT_BYTES.saturating_sub(4));
+    let now = Timestamp::UNIX_EPOCH;
+    let event = attempt.origin().event(Action::FailedLogin, now);
+    for field in [Field::UserAgent, Field::ClientSystem, Field::RequestId] {
+        let told = event.text(field);
+        assert!(told.is_some() || text.is_empty());
+        assert!(told.is_none_or(|told| told.len() <= field.max_bytes()));
+    }
+    assert_eq!(format!("{attempt:?}"), "Attempt(..)");
+}
+
+fn checks(name: &str, old: &[u8], new: &[u8]) {
+    let (old, accepted) = (Secret::from(old), Secret::from(new));
+    assert!(check_new(name, &accepted, &accepted).is_err());
+    if check_new(name, &old, &accepted).is_err() {
+        return;
+    }
+    let text = std::str::from_utf8(new);
+    let chars = text.map_or(0, |text| text.chars().count());
+    assert!((MIN_CHARS..=MAX_CHARS).contains(&chars) && new.len() <= PASSWORD_BYTES);
+    assert!(old.expose() != new && name.as_bytes() != new);
+    let names = (AccountName::parse(name), text.map(AccountName::parse));
+    assert!(!matches!(names, (Ok(name), Ok(Ok(new))) if name == new));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -150,7 +150,10 @@ async fn a_request_dropped_behind_address_and_check_leaves_no_pass_and_no_addres
         let other: IpAddr = OTHER.parse().unwrap();
         let admitted = (StatusCode::OK, Some(other));
         assert_eq!(status(agent(OTHER, "other")).await, admitted);
-        assert_eq!(status(from(OTHER)).await, (StatusCode::FORBIDDEN, Some(other)));
+        assert_eq!(
+            status(from(OTHER)).await,
+            (StatusCode::FORBIDDEN, Some(other))
+        );
         let outside = status(agent("203.0.113.5", "other")).await;
         assert_eq!(outside.0, StatusCode::FORBIDDEN);
         assert_eq!(asked.swap(0, Ordering::SeqCst), 2, "the list refuses first");
@@ -227,7 +230,11 @@ async fn a_token_whose_look_up_is_dropped_at_any_await_admits_nobody_and_ends_no
             assert_eq!(store.writes(), writes, "{polls}");
             let live = sessions.live(&session, NOW).await;
             assert_eq!(live.is_err(), revoked, "{polls}");
-            let other = service.clone().oneshot(bearing(OTHER, &bobs)).await.unwrap();
+            let other = service
+                .clone()
+                .oneshot(bearing(OTHER, &bobs))
+                .await
+                .unwrap();
             assert_eq!(other.status(), StatusCode::OK);
             assert_eq!(answered.swap(0, Ordering::SeqCst), 1);
             drops += 1;
@@ -257,7 +264,9 @@ async fn a_request_refused_by_the_last_of_several_limits_costs_one_unit_of_each_
         let limiter = StoreLimiter::new(store, name, Quota::per_minute(count).unwrap());
         (name, Arc::new(limiter))
     });
-    let gates = limits.clone().map(|(name, limiter)| LimitGate::on_store(name, limiter));
+    let gates = limits
+        .clone()
+        .map(|(name, limiter)| LimitGate::on_store(name, limiter));
     let gate = gates.into_iter().reduce(LimitGate::and).unwrap();
     let answered = Count::default();
     let service = Stack::new(direct())
@@ -278,7 +287,10 @@ async fn a_request_refused_by_the_last_of_several_limits_costs_one_unit_of_each_
             let key = rate_key(MINE.parse().unwrap());
             let given_back = limiter.refund(key.as_bytes(), 8 - held, NOW, NOW);
             given_back.await.unwrap();
-            assert_eq!((left(limiter, MINE).await, left(limiter, OTHER).await), (8, 8));
+            assert_eq!(
+                (left(limiter, MINE).await, left(limiter, OTHER).await),
+                (8, 8)
+            );
         }
         seen.insert(stood);
         drops += 1;
@@ -289,7 +301,10 @@ async fn a_request_refused_by_the_last_of_several_limits_costs_one_unit_of_each_
     // Charged in order, and given back in order, each an await of its own.
     assert_eq!(seen, BTreeSet::from([(8, 8), (7, 8), (7, 7), (8, 7)]));
     assert_eq!((left(wide, MINE).await, left(middle, MINE).await), (8, 8));
-    assert_eq!((left(narrow, MINE).await, left(narrow, OTHER).await), (0, 0));
+    assert_eq!(
+        (left(narrow, MINE).await, left(narrow, OTHER).await),
+        (0, 0)
+    );
     assert_eq!(answered.load(Ordering::SeqCst), 2);
 }
 
@@ -332,7 +347,9 @@ async fn a_refusal_whose_caller_hangs_up_is_recorded_once_at_most_and_others_are
     let (mut drops, mut made) = (0, 0);
     let mine = || {
         made += 1;
-        service.clone().oneshot(agent(MINE, &format!("mine {made}")))
+        service
+            .clone()
+            .oneshot(agent(MINE, &format!("mine {made}")))
     };
     let refused = drop_at_each_await(mine, async |_| {
         drops += 1;

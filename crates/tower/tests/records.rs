@@ -72,7 +72,11 @@ async fn a_token_of_a_session_that_was_revoked_is_recorded_as_refused() {
     assert_eq!(call().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(sink.actions(), [Action::TokenRefused]);
     let revoked = Some(Reason::TokenRevoked.as_str());
-    assert!(sink.events().iter().all(|event| event.reason_name() == revoked));
+    assert!(
+        sink.events()
+            .iter()
+            .all(|event| event.reason_name() == revoked)
+    );
 }
 
 #[tokio::test]
