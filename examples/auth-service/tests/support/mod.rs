@@ -8,14 +8,16 @@
     clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "tests; each uses a part of this"
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -30,13 +32,17 @@ pub struct Service {
 impl Service {
     /// Starts it on `data` with these flags besides, and waits until it listens.
     pub fn start(data: &Path, flags: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_auth-service"))
+        let mut command = binary();
+        command
             .args(["--address", "127.0.0.1:0", "--log", "warn", "--data"])
             .arg(data)
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .args(flags);
+        Self::run(command)
+    }
+
+    /// Runs this command of the service, and waits until it listens.
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut announced = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
@@ -73,7 +79,13 @@ impl Service {
     }
 
     /// SIGTERM, and the exit that follows.
-    pub fn stop(&mut self) -> std::process::ExitStatus {
+    pub fn stop(&mut self) -> ExitStatus {
+        self.terminate();
+        self.child.wait().unwrap()
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -82,7 +94,16 @@ impl Service {
                 .unwrap()
                 .success()
         );
-        self.child.wait().unwrap()
+    }
+
+    /// The exit that follows a SIGTERM.
+    pub fn exit(&mut self) -> ExitStatus {
+        let mut ended = None;
+        until("the service ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
     }
 }
 
@@ -157,9 +178,20 @@ pub fn request(
 
 /// These bytes as a request.
 pub fn raw(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = send(address, bytes)?;
+    answer(&mut stream)
+}
+
+/// A connection on which these bytes were sent.
+pub fn send(address: SocketAddr, bytes: &[u8]) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.write_all(bytes)?;
+    Ok(stream)
+}
+
+/// The last answer on a connection, which ends with it.
+pub fn answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
@@ -233,6 +265,43 @@ pub fn fresh(flags: &[&str]) -> (tempfile::TempDir, Service, String) {
     let admin =
         Client(service.address).take_over("admin", &service.one_time_password(), ADMIN_PASSWORD);
     (folder, service, admin.text("access_token"))
+}
+
+/// The service's program, with no setting from this process's environment.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PORTCULLIS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Starts the service on the folder's data, which must fail; what it said.
+pub fn fails_to_start(folder: &tempfile::TempDir, flags: &[&str]) -> String {
+    let output = binary()
+        .args(["--address", "127.0.0.1:0", "--data"])
+        .arg(data(folder))
+        .args(flags)
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "it started");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// [`UNLIMITED`], and these flags.
+pub fn unlimited(flags: &[&'static str]) -> Vec<&'static str> {
+    UNLIMITED.iter().chain(flags).copied().collect()
+}
+
+/// Waits for it, half a minute at most.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The data folder within the test's own folder.
