@@ -27,6 +27,9 @@ pub(crate) enum KeyError {
         /// Where the key was looked for.
         file: PathBuf,
     },
+    /// The key would lie among the data it protects.
+    #[error("{} lies inside the data folder: a copy of the data would be a copy of the key", .0.display())]
+    Inside(PathBuf),
     /// The file is there and holds something else.
     #[error("{} does not hold a root key: 64 hexadecimal digits and a line end", .0.display())]
     Malformed(PathBuf),
@@ -57,6 +60,10 @@ impl RootKey {
             file: file.to_path_buf(),
             source,
         };
+        let whole = |path| std::path::absolute(path).map_err(failed);
+        if whole(file)?.starts_with(whole(data)?) {
+            return Err(KeyError::Inside(file.to_path_buf()));
+        }
         match fs::read(file) {
             Ok(text) => {
                 refuse_exposed(file)?;
@@ -148,17 +155,27 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_read_back_after() {
         let (folder, file) = place();
-        let (made, new) = RootKey::open_or_make(&file, folder.path(), false).unwrap();
-        let (read, again) = RootKey::open_or_make(&file, folder.path(), true).unwrap();
+        let (made, new) = RootKey::open_or_make(&file, &folder.path().join("data"), false).unwrap();
+        let (read, again) =
+            RootKey::open_or_make(&file, &folder.path().join("data"), true).unwrap();
         assert!(new && !again);
         assert_eq!(made.derive("tokens"), read.derive("tokens"));
         assert_ne!(made.derive("tokens"), made.derive("sessions"));
     }
 
     #[test]
+    fn a_key_inside_the_data_folder_is_refused_and_not_made() {
+        let (folder, _) = place();
+        let file = folder.path().join("data/root.key");
+        let refused = RootKey::open_or_make(&file, &folder.path().join("data"), false);
+        assert!(matches!(refused, Err(KeyError::Inside(_))), "{refused:?}");
+        assert!(!file.exists());
+    }
+
+    #[test]
     fn data_without_its_key_is_refused_and_no_key_is_made() {
         let (folder, file) = place();
-        let refused = RootKey::open_or_make(&file, folder.path(), true);
+        let refused = RootKey::open_or_make(&file, &folder.path().join("data"), true);
         assert!(matches!(refused, Err(KeyError::Missing { .. })));
         assert!(!file.exists());
     }
@@ -179,7 +196,7 @@ mod tests {
             #[cfg(unix)]
             fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
                 .unwrap();
-            let refused = RootKey::open_or_make(&file, folder.path(), false);
+            let refused = RootKey::open_or_make(&file, &folder.path().join("data"), false);
             assert!(matches!(refused, Err(KeyError::Malformed(_))), "{text:?}");
             assert_eq!(fs::read_to_string(&file).unwrap(), *text);
         }
@@ -189,9 +206,9 @@ mod tests {
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let (folder, file) = place();
-        RootKey::open_or_make(&file, folder.path(), false).unwrap();
+        RootKey::open_or_make(&file, &folder.path().join("data"), false).unwrap();
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
-        let refused = RootKey::open_or_make(&file, folder.path(), true);
+        let refused = RootKey::open_or_make(&file, &folder.path().join("data"), true);
         assert!(matches!(refused, Err(KeyError::Exposed(_))));
     }
 }

@@ -82,7 +82,7 @@ impl Gates {
         Router::new()
             .route("/", get(front::front))
             .route("/healthz", get(front::health))
-            .route_layer(self.limited(&self.limits.validation).layer(CLOCK))
+            .route_layer(self.limited(&self.limits.front).layer(CLOCK))
     }
 
     /// What gives tokens, and what looks at them.
@@ -141,6 +141,8 @@ impl Gates {
 
 /// One limiter a class of endpoint, shared by its routes.
 struct Limits {
+    /// As many as validations, and counted apart: a monitor must not use up a client's calls.
+    front: LimitGate,
     authentication: LimitGate,
     validation: LimitGate,
     user_management: LimitGate,
@@ -154,6 +156,7 @@ impl Limits {
             LimitGate::in_process(Scope::new(name), Arc::new(limiter))
         };
         Ok(Self {
+            front: gate("front", Quota::per(settings.validation_limit, window)?),
             authentication: gate(
                 "authentication",
                 strictly(settings.authentication_limit, window)?,
