@@ -19,7 +19,7 @@ use portcullis_core::testing::FakeClock;
 use portcullis_core::{AnyStore, Memory, Secret, Timestamp, entropy};
 use portcullis_lockout::{AccountName, Lockout, LockoutPolicy};
 use portcullis_session::{SessionPolicy, Sessions};
-use portcullis_sign_in::testing::{MapDirectory, StubHasher};
+use portcullis_sign_in::testing::{MapDirectory, StubHasher, trial_factors};
 use portcullis_sign_in::{Attempt, Parts, SignIn, SignInPolicy};
 use tokio::runtime::Runtime;
 
@@ -51,8 +51,10 @@ fn desk(runtime: &Runtime, names: &[String]) -> SignIn<MapDirectory, Counter> {
     let parts = Parts {
         directory,
         sink: Counter::default(),
-        lockout: Arc::new(Lockout::new(store, LockoutPolicy::default())),
+        lockout: Arc::new(Lockout::new(store.clone(), LockoutPolicy::default())),
         sessions: Arc::new(sessions),
+        second_factors: trial_factors().unwrap(),
+        store,
     };
     let hasher = Arc::new(StubHasher::new(Duration::ZERO));
     let clock = FakeClock::new(NOW);

@@ -1,14 +1,18 @@
-//! Right and wrong passwords, a crowd, a caller who hangs up, a lock, and a new password.
+//! Right and wrong passwords, a crowd, a second factor, a new password, and a lock.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_audit::testing::MemorySink;
-use portcullis_core::{AnyStore, Clock, Memory, Secret, SystemClock};
+use portcullis_core::{AnyStore, Clock, Memory, Secret, SystemClock, Timestamp};
 use portcullis_lockout::{AccountName, Lockout, LockoutPolicy};
 use portcullis_session::{SessionPolicy, Sessions};
-use portcullis_sign_in::testing::MapDirectory;
-use portcullis_sign_in::{Argon2Pool, Attempt, Hasher, Parts, SignIn, SignInPolicy};
+use portcullis_sign_in::testing::{MapDirectory, trial_factors};
+use portcullis_sign_in::{
+    Argon2Pool, Attempt, Entered, Hasher, Origin, Parts, Shown, SignIn, SignInPolicy, SignedIn,
+};
+use portcullis_totp_mfa::testing::codes;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = AnyStore::new(Memory::new(now));
     let policy = SessionPolicy::default().dangerous_allow_volatile();
     let sessions = Sessions::new(store.clone(), Secret::generate::<32>()?, policy)?;
-    let lockout = Arc::new(Lockout::new(store, LockoutPolicy::default()));
+    let lockout = Arc::new(Lockout::new(store.clone(), LockoutPolicy::default()));
     let (users, log, sessions) = (MapDirectory::new(), MemorySink::new(), Arc::new(sessions));
     let hasher = Argon2Pool::default();
     let right = || Secret::from(b"correct horse battery".as_slice());
@@ -29,13 +33,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         sink: log.clone(),
         lockout: Arc::clone(&lockout),
         sessions: Arc::clone(&sessions),
+        second_factors: trial_factors()?, // in a service under keys that are kept
+        store,
     };
     let policy = SignInPolicy::default();
     let sign_in = SignIn::new(parts, Arc::new(hasher), SystemClock, policy).await?;
 
     let from = "192.0.2.1".parse()?;
-    let attempt = |name, password| Attempt::new(name, password).address(from, "peer");
-    let signed_in = sign_in.sign_in(attempt(" ALICE ", right()), now).await?;
+    let origin = Origin::new().address(from, "peer");
+    let attempt = |name, password| Attempt::new(name, password).origin(origin.clone());
+    let Entered::SignedIn(signed_in) = sign_in.sign_in(attempt(" ALICE ", right()), now).await?
+    else {
+        return Err("no second factor is enrolled yet".into());
+    };
     println!("however the name is spelled: session {}", signed_in.session);
 
     let crowd: Vec<_> = (0..20)
@@ -44,11 +54,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             tokio::spawn(async move { sign_in.sign_in(attempt, now).await.is_ok() })
         })
         .collect();
-    let mut successes = 0_u32;
     for login in crowd {
-        successes = successes.saturating_add(u32::from(login.await?));
+        println!("one of twenty at once: signed in {}", login.await?);
     }
-    println!("of twenty right passwords at once {successes} sign in");
 
     for (name, password) in [("alice", wrong()), ("nobody", wrong()), ("nobody", right())] {
         if let Err(error) = sign_in.sign_in(attempt(name, password), now).await {
@@ -56,6 +64,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("the caller is told: {error} (the log learns: {why})");
         }
     }
+
+    second_factor(
+        &sign_in,
+        &sessions,
+        signed_in,
+        attempt("alice", right()),
+        now,
+    )
+    .await?;
 
     let new = Secret::from(b"a staple of another kind".as_slice());
     let change = sign_in.change_password(attempt("alice", right()), new.clone(), now);
@@ -73,7 +90,37 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     lockout.unlock(&alice, now).await?;
     let opened = sign_in.sign_in(attempt("alice", new), now).await;
-    println!("an administrator unlocks: signed in {}", opened.is_ok());
+    println!("an administrator unlocks: {:?}", opened?);
     println!("recorded: {} events", log.events().len());
+    Ok(())
+}
+
+/// An authenticator is enrolled, and from then on asked for.
+async fn second_factor(
+    sign_in: &SignIn<MapDirectory, MemorySink>,
+    sessions: &Sessions<AnyStore>,
+    signed_in: SignedIn,
+    again: Attempt,
+    now: Timestamp,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let live = sessions.live(&signed_in.session, now).await?;
+    let enrolment = sign_in.enrol(&live, "alice@example.org", now).await?;
+    let code = |at| codes::at(enrolment.secret(), at);
+    let confirmed = sign_in.confirm(&live, Shown::new(&code(now)), now).await?;
+    let made = confirmed.recovery_codes().iter().count();
+    println!("an authenticator is enrolled; recovery codes: {made}");
+    let later = now.saturating_add(Duration::from_secs(30));
+    let Entered::SecondFactor(challenge) = sign_in.sign_in(again, later).await? else {
+        return Err("the password alone must not be enough now".into());
+    };
+    for shown in [code(now), code(later)] {
+        let answered = sign_in
+            .answer(challenge.expose(), Shown::new(&shown), later)
+            .await;
+        match answered {
+            Ok(_) => println!("a new code: signed in"),
+            Err(error) => println!("a used code: {error} ({})", error.log_reason()),
+        }
+    }
     Ok(())
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The story of the gate, told with curl and openssl against a service on its first start.
+# The story of the gate, told with curl, openssl and oathtool against a service on its first start.
 #
 #   walkthrough.sh [URL] [ONE-TIME-PASSWORD] [ROOT-KEY-FILE]
 #
 # URL is http://127.0.0.1:8080 unless given. The one-time password is what the service printed on
 # its first start (or PORTCULLIS_ADMIN_PASSWORD). The root key file, ./data.key unless given, is used
 # to sign one token whose time is over, so that nobody has to wait an hour for it.
-# With the service's own limits (ten logins a minute) the story waits for about two minutes.
+# With the service's own limits (ten logins a minute) the story waits for about three minutes.
 set -euo pipefail
 
 url=${1:-http://127.0.0.1:8080}
@@ -14,6 +14,9 @@ url=${url%/}
 one_time=${2:-${PORTCULLIS_ADMIN_PASSWORD:-}}
 root_key=${3:-./data.key}
 [ -n "$one_time" ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+for tool in curl openssl oathtool; do
+  command -v "$tool" >/dev/null || { echo "walkthrough: $tool is not installed" >&2; exit 2; }
+done
 [ -r "$root_key" ] || { echo "walkthrough: no root key at $root_key: name it as the third argument" >&2; exit 2; }
 
 folder=$(mktemp -d)
@@ -38,9 +41,9 @@ call() {
   printf '  %s %s\n' "$status" "$(hide "$body")"
 }
 
-# The story shows no secret, as no log should.
+# The story shows no secret, as no log should. What is said in codes like 403_FORBIDDEN is none.
 hide() {
-  sed -E 's/("(password|current_password|new_password|one_time_password|access_token|refresh_token|token)":")[^"]{4}[^"]*/\1…/g' <<<"$1"
+  sed -E 's/"recovery_codes":\[[^]]*\]/"recovery_codes":[…]/; s/("(password|current_password|new_password|one_time_password|access_token|refresh_token|token|challenge|code|secret|uri|qr_png|qr_svg)":")([0-9]{3}_[A-Z_]+)?[^"]*/\1\3…/g; s/("code":"[0-9]{3}_[A-Z_]+)…/\1/' <<<"$1"
 }
 
 # patiently CALL...: does as it is told by Retry-After, as a client should.
@@ -53,13 +56,30 @@ patiently() {
   done
 }
 
+# next_code: sets $code to a code that was not used yet. One for the step before, or the step after, is
+# accepted too; where all of them are used it waits for the next step.
+used=0
+next_code() {
+  local step now
+  now=$(($(date +%s) / 30))
+  step=$((used + 1 > now - 1 ? used + 1 : now - 1))
+  while [ "$step" -gt $((now + 1)) ]; do
+    printf '  (waiting for the next code)\n'
+    sleep $((30 - $(date +%s) % 30))
+    now=$(($(date +%s) / 30))
+  done
+  used=$step
+  code=$(oathtool --totp -b --now "@$((step * 30))" "$secret")
+}
+answer() { printf '{"challenge":"%s","code":"%s"}' "$1" "$2"; }
+
 header() { sed -n "s/^$1: //Ip" <<<"$headers" | head -1; }
 # field NAME: a string or number of the last body.
 field() { sed -nE "s/.*\"$1\":\"?([^\",}]*)\"?.*/\1/p" <<<"$body" | head -1; }
 expect() { [ "$status" = "$1" ] || die "expected status $1, got $status: $body"; }
 expect_code() { [ "$(field code)" = "$1" ] || die "expected code $1: $body"; }
 credentials() { printf '{"username":"%s","password":"%s"}' "$1" "$2"; }
-base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
+base64url() {  openssl base64 -A | tr '+/' '-_' | tr -d '='; }
 
 say 'A first administrator signs in with the one-time password, which opens nothing but its change'
 patiently POST /v1/login '' "$(credentials admin "$one_time")"
@@ -75,6 +95,60 @@ expect 204
 patiently POST /v1/login '' "$(credentials admin "$admin_password")"
 expect 200
 admin=$(field access_token)
+
+say 'An administrator without a second factor is sent to enrol one, and may do nothing else'
+call GET /v1/users "$admin"
+expect 403
+expect_code 403_SECOND_FACTOR_ENROLMENT_REQUIRED
+call POST /v1/second-factor/enrol "$admin" '{}'
+expect 200
+secret=$(field secret)
+patiently POST /v1/second-factor/confirm "$admin" '{"code":"12345"}'
+expect 403
+next_code
+patiently POST /v1/second-factor/confirm "$admin" "{\"code\":\"$code\"}"
+expect 200
+recovery_code=$(sed -nE 's/.*"recovery_codes":\["([^"]*)".*/\1/p' <<<"$body")
+[ "$(grep -oE '[0-9A-Z]{4}(-[0-9A-Z]{4}){5}' <<<"$body" | wc -l)" = 10 ] || die 'no ten recovery codes'
+call GET /v1/users "$admin"
+expect 200
+
+say 'From now on the password alone opens nothing, and a code opens once'
+patiently POST /v1/login '' "$(credentials admin "$admin_password")"
+expect 401
+expect_code 403_FORBIDDEN
+challenge=$(field challenge)
+patiently POST /v1/login/second-factor '' "$(answer "$challenge" "$code")"
+expect 401
+refused=$body
+patiently POST /v1/login/second-factor '' "$(answer "$challenge" 000000)"
+expect 401
+[ "$body" = "$refused" ] || die "a used code is answered differently from a wrong one: $body"
+next_code
+patiently POST /v1/login/second-factor '' "$(answer "$challenge" "$code")"
+expect 200
+call GET /v1/users "$(field access_token)"
+expect 200
+
+say 'The authenticator is lost: a recovery code opens, once'
+for turn in first second; do
+  patiently POST /v1/login '' "$(credentials admin "$admin_password")"
+  expect 401
+  patiently POST /v1/login/second-factor '' "$(answer "$(field challenge)" "$recovery_code")"
+  if [ "$turn" = first ]; then expect 200; admin=$(field access_token); else expect 401; fi
+done
+[ "$body" = "$refused" ] || die "a used recovery code is answered differently: $body"
+
+say 'A recovery code is not enough to change a user: step-up is asked for, and met'
+call POST /v1/users "$admin" '{"username":"Alice","email":"alice@example.org","role":"user"}'
+expect 401
+expect_code 403_FORBIDDEN
+[[ $(header www-authenticate) == *'error="insufficient_user_authentication"'*max_age=* ]] ||
+  die "no challenge for step-up: $headers"
+printf '  WWW-Authenticate: %s\n' "$(header www-authenticate)"
+next_code
+patiently POST /v1/step-up "$admin" "{\"code\":\"$code\"}"
+expect 200
 
 say 'The administrator makes a user, who takes the account over'
 call POST /v1/users "$admin" '{"username":"Alice","email":"alice@example.org","role":"user"}'
@@ -178,7 +252,8 @@ expect_code 429_RATE_LIMITED
 printf '  Retry-After: %s\n' "$(header retry-after)"
 
 say 'All of it is in the audit log, and the log is whole'
-for action in failed_login lockout unlock refresh_reuse rate_limited; do
+for action in failed_login lockout unlock refresh_reuse rate_limited \
+  factor_enrolled second_factor_asked recovery_code_used step_up; do
   call GET "/v1/audit?action=$action&limit=1" "$admin"
   expect 200
   grep -q "\"action\":\"$action\"" <<<"$body" || die "no $action in the audit log"

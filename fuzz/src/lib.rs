@@ -23,7 +23,13 @@ pub const TARGETS: &[Target] = &[
         "audit_segment",
         portcullis_audit::testing::fuzz_audit_segment,
     ),
+    (
+        "challenge_token",
+        portcullis_sign_in::testing::fuzz_challenge_token,
+    ),
     ("cidr", portcullis_ip_list::testing::fuzz_cidr),
+    ("cookie_value", portcullis_tower::testing::fuzz_cookie_value),
+    ("csrf_form", portcullis_tower::testing::fuzz_csrf_form),
     (
         "forwarded_header",
         portcullis_ip_list::testing::fuzz_forwarded_header,
@@ -44,11 +50,24 @@ pub const TARGETS: &[Target] = &[
         "refresh_token",
         portcullis_session::testing::fuzz_refresh_token,
     ),
+    (
+        "sealed_secret",
+        portcullis_core::testing::fuzz_sealed_secret,
+    ),
+    (
+        "second_factor_code",
+        portcullis_totp_mfa::testing::fuzz_second_factor_code,
+    ),
     ("session_id", portcullis_session::testing::fuzz_session_id),
     ("session_row", portcullis_session::testing::fuzz_session_row),
     (
         "sign_in_attempt",
         portcullis_sign_in::testing::fuzz_sign_in_attempt,
+    ),
+    ("totp_row", portcullis_totp_mfa::testing::fuzz_totp_row),
+    (
+        "waiting_sign_in",
+        portcullis_sign_in::testing::fuzz_waiting_sign_in,
     ),
 ];
 

@@ -50,6 +50,22 @@ pub enum Action {
     AuditRead,
     /// Someone verified the log.
     AuditVerified,
+    /// The password was right, and a second factor was asked for.
+    SecondFactorAsked,
+    /// An authenticator was enrolled: its first code was right.
+    FactorEnrolled,
+    /// An account's second factor was removed.
+    FactorRemoved,
+    /// An account was given new recovery codes in place of the old.
+    RecoveryCodesMade,
+    /// A recovery code was used up.
+    RecoveryCodeUsed,
+    /// A second factor was shown within a session.
+    StepUp,
+    /// A second factor was asked for within a session, and what was shown was refused.
+    StepUpFailed,
+    /// A second factor is blocked after too many wrong codes.
+    FactorBlocked,
     /// The service started.
     ServiceStarted,
     /// The service stopped in good order.
@@ -82,6 +98,14 @@ impl Action {
         Self::TokenRefused,
         Self::AuditRead,
         Self::AuditVerified,
+        Self::SecondFactorAsked,
+        Self::FactorEnrolled,
+        Self::FactorRemoved,
+        Self::RecoveryCodesMade,
+        Self::RecoveryCodeUsed,
+        Self::StepUp,
+        Self::StepUpFailed,
+        Self::FactorBlocked,
         Self::ServiceStarted,
         Self::ServiceStopped,
     ];
@@ -125,6 +149,14 @@ impl Action {
             Self::AuditVerified => (17, "audit_verified"),
             Self::ServiceStarted => (18, "service_started"),
             Self::ServiceStopped => (19, "service_stopped"),
+            Self::SecondFactorAsked => (20, "second_factor_asked"),
+            Self::FactorEnrolled => (21, "factor_enrolled"),
+            Self::FactorRemoved => (22, "factor_removed"),
+            Self::RecoveryCodesMade => (23, "recovery_codes_made"),
+            Self::RecoveryCodeUsed => (24, "recovery_code_used"),
+            Self::StepUp => (25, "step_up"),
+            Self::StepUpFailed => (26, "step_up_failed"),
+            Self::FactorBlocked => (27, "factor_blocked"),
         }
     }
 }

@@ -45,7 +45,9 @@ fn secret(text: &str, more: bool) -> Option<(usize, usize)> {
             let unfinished = more && run == text.len();
             (dots >= 2 || run >= LONG_RUN || unfinished).then_some((0, run))
         }
-        b'p' if text.starts_with(REFRESH_TOKEN) => Some((0, token_len(text))),
+        b'p' if OUR_TOKENS.iter().any(|token| text.starts_with(token)) => {
+            Some((0, token_len(text)))
+        }
         b'b' | b'B' => {
             let scheme = text.get(..BEARER.len())?;
             if !scheme.eq_ignore_ascii_case(BEARER) {
@@ -79,8 +81,8 @@ pub(crate) const REDACTED: &str = "[redacted]";
 const LOOKED_AT: usize = 16 * 1024;
 /// `{"` in base64url: how every JOSE header begins (RFC 7519 §3.1).
 const JSON_IN_BASE64: &str = "eyJ";
-/// How the session crate's refresh tokens begin.
-const REFRESH_TOKEN: &str = "prt1_";
+/// How the session crate's refresh tokens begin, sign-in's challenges, and the cookies of pages.
+const OUR_TOKENS: [&str; 3] = ["prt1_", "pch1_", "psc1_"];
 /// RFC 6750 §2.1.
 const BEARER: &str = "bearer";
 /// A run this long that begins as a token does is one, dots or not.
@@ -108,6 +110,11 @@ mod tests {
             ),
             (long, "[redacted]".into()),
             ("prt1_AbC-_9.def!".into(), "[redacted]!".into()),
+            ("a pch1_AbC-_9 b".into(), "a [redacted] b".into()),
+            (
+                "portcullis=psc1_AbC;".into(),
+                "portcullis=[redacted];".into(),
+            ),
             ("Bearer abc.def".into(), "Bearer [redacted]".into()),
             ("bEARER   abc=".into(), "bEARER   [redacted]".into()),
             (
@@ -173,10 +180,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_fits_and_holds_no_refresh_token(text in "(eyJ|prt1_|[Bb]earer |[a-zA-Z.é\u{202e} ]){0,40}", cap in 16_usize..200) {
+        fn what_is_kept_fits_and_holds_no_token_of_ours(text in "(eyJ|p(rt|ch|sc)1_|[Bb]earer |[a-zA-Z.é\u{202e} ]){0,40}", cap in 16_usize..200) {
             let once = clean(&text, cap);
             prop_assert!(once.len() <= cap);
-            prop_assert!(!once.contains("prt1_"));
+            for token in OUR_TOKENS {
+                prop_assert!(!once.contains(token));
+            }
         }
     }
 }

@@ -30,10 +30,12 @@
 //! | [`Secret`], [`entropy`] | bytes that are wiped, redacted and compared in constant time; where they come from |
 //! | [`Reason`] | what was wrong, for log and audit; never what the wire says |
 //! | [`Store`], [`Memory`], [`AnyStore`] | one pure transition on a few bytes under a key, on any backend |
+//! | `Sealer` (feature `sealer`) | encrypts what must be read back, for the one place it is kept at |
 //! | [`Index`] | a bounded list of members kept in a store |
 //! | `testing` (feature) | fake clock, failing store, conformance suite and race harness |
 //!
-//! It does no I/O, starts no task and knows no protocol. It does not encrypt what a store keeps.
+//! It does no I/O, starts no task and knows no protocol. A store keeps what it is given: whoever gives it a
+//! secret seals that first.
 #![forbid(unsafe_code)]
 
 mod any;
@@ -42,6 +44,8 @@ mod key;
 mod memory;
 mod random;
 mod reason;
+#[cfg(feature = "sealer")]
+mod sealer;
 mod secret;
 mod store;
 #[cfg(feature = "testing")]
@@ -55,6 +59,8 @@ pub use key::{Key, Scope};
 pub use memory::{Memory, MemoryPolicy};
 pub use random::{EntropyUnavailable, entropy};
 pub use reason::Reason;
+#[cfg(feature = "sealer")]
+pub use sealer::{Opened, SealError, Sealer};
 pub use secret::Secret;
 pub use store::{Cause, Durability, Failure, Next, Store};
 pub use time::{Clock, SystemClock, Timestamp};

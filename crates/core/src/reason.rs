@@ -58,6 +58,18 @@ pub enum Reason {
     RoleMissing,
     /// A second factor is asked for and was not shown, or not recently.
     SecondFactorRequired,
+    /// The account must have a second factor and has none; enrolling is all it may do.
+    SecondFactorMissing,
+    /// The code of the second factor is wrong.
+    SecondFactorWrong,
+    /// The code of the second factor is right and was used before.
+    SecondFactorReplayed,
+    /// Too many wrong codes: the second factor is blocked until an administrator resets it.
+    SecondFactorBlocked,
+    /// The sign-in that waits for a second factor is none, is over, or was overtaken by a change.
+    ChallengeInvalid,
+    /// A page of another site sent the request, or the form's token is not this browser's.
+    CrossSite,
     /// The service has as much work as it takes on.
     Overloaded,
     /// The store's key was contended past the deadline.
@@ -97,6 +109,12 @@ impl Reason {
             Self::AttemptsExceeded => "attempts_exceeded",
             Self::RoleMissing => "role_missing",
             Self::SecondFactorRequired => "second_factor_required",
+            Self::SecondFactorMissing => "second_factor_missing",
+            Self::SecondFactorWrong => "second_factor_wrong",
+            Self::SecondFactorReplayed => "second_factor_replayed",
+            Self::SecondFactorBlocked => "second_factor_blocked",
+            Self::ChallengeInvalid => "challenge_invalid",
+            Self::CrossSite => "cross_site",
             Self::Overloaded => "overloaded",
             Self::StoreContended => "store_contended",
             Self::StoreUnavailable => "store_unavailable",

@@ -23,10 +23,12 @@
 //! | `session` | whether a refresh token is the live one |
 //! | `sign-in` | whether a login succeeds |
 //! | `store-sqlite` | nothing: the store in one file |
+//! | `totp-mfa` | whether a second factor was shown, once |
 //! | `tower` | the order of all these in front of a handler |
 //!
 //! The feature `axum` adds to `tower` that the gates read the peer's address from axum's
-//! `ConnectInfo<SocketAddr>`: serve with `into_make_service_with_connect_info::<SocketAddr>()`.
+//! `ConnectInfo<SocketAddr>`: serve with `into_make_service_with_connect_info::<SocketAddr>()`; the feature
+//! `cookie`, sessions in a cookie for pages.
 //!
 //! `full` is all of them. No feature changes what another one accepts.
 #![forbid(unsafe_code)]
@@ -48,5 +50,7 @@ pub use portcullis_session as session;
 pub use portcullis_sign_in as sign_in;
 #[cfg(feature = "store-sqlite")]
 pub use portcullis_store_sqlite as store_sqlite;
+#[cfg(feature = "totp-mfa")]
+pub use portcullis_totp_mfa as totp_mfa;
 #[cfg(feature = "tower")]
 pub use portcullis_tower as tower;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 use portcullis::audit::{self, Action, Filter, Log, LogPolicy};
 use portcullis::core::testing::FakeClock;
-use portcullis::core::{AnyStore, Reason, Scope, Secret, Timestamp};
+use portcullis::core::{AnyStore, Reason, Scope, Sealer, Secret, Timestamp};
 use portcullis::ip_list::{AddressList, TrustedProxies};
 use portcullis::jwt::{
     AccessToken, HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier,
@@ -24,10 +24,11 @@ use portcullis::lockout::{AccountName, Lockout, LockoutPolicy, Status};
 use portcullis::rate_limit::{EndpointClass, Limiter, LimiterPolicy};
 use portcullis::session::{self, SessionPolicy, Sessions};
 use portcullis::sign_in::{
-    Argon2Pool, Attempt, Credential, Directory, DirectoryError, Hasher, Parts, SignIn,
-    SignInPolicy, SignedIn,
+    Argon2Pool, Attempt, Credential, Directory, DirectoryError, Entered, Hasher, Origin, Parts,
+    SignIn, SignInPolicy, SignedIn,
 };
 use portcullis::store_sqlite::Sqlite;
+use portcullis::totp_mfa::{MfaPolicy, SecondFactors};
 use portcullis::tower::{
     AddressGate, ArrivalLayer, BearerGate, LimitGate, PeerAddress, RecordLayer, RecordPolicy, Stack,
 };
@@ -87,7 +88,11 @@ async fn gate(folder: &Path) -> Gate {
     let (log, _) = Log::open(&folder.join("audit"), &key, LogPolicy::default(), NOW).unwrap();
     let lockout = Arc::new(Lockout::new(store.clone(), LockoutPolicy::default()));
     let session_key = Secret::generate::<32>().unwrap();
-    let sessions = Arc::new(Sessions::new(store, session_key, SessionPolicy::default()).unwrap());
+    let policy = SessionPolicy::default();
+    let sessions = Arc::new(Sessions::new(store.clone(), session_key, policy).unwrap());
+    let sealer = Sealer::new(1, &Secret::generate::<32>().unwrap()).unwrap();
+    let pepper = Secret::generate::<32>().unwrap();
+    let mfa = MfaPolicy::new("flow").unwrap();
 
     // As cheap as Argon2 gets: this is about the order of things, not their cost.
     let hasher = Arc::new(Argon2Pool::new(2, 8, 1).unwrap());
@@ -105,6 +110,8 @@ async fn gate(folder: &Path) -> Gate {
         sink: log.clone(),
         lockout: Arc::clone(&lockout),
         sessions: Arc::clone(&sessions),
+        second_factors: SecondFactors::new(sealer, &pepper, mfa).unwrap(),
+        store,
     };
     let sign_in = SignIn::new(parts, hasher, clock.clone(), SignInPolicy::default())
         .await
@@ -127,13 +134,15 @@ async fn gate(folder: &Path) -> Gate {
 
 impl Gate {
     async fn login(&self, password: &[u8]) -> Result<SignedIn, Reason> {
-        let attempt = Attempt::new("Alice", Secret::from(password))
+        let origin = Origin::new()
             .address([192, 0, 2, 1].into(), "peer")
             .user_agent("flow");
-        self.sign_in
-            .sign_in(attempt, NOW)
-            .await
-            .map_err(|error| error.log_reason())
+        let attempt = Attempt::new("Alice", Secret::from(password)).origin(origin);
+        match self.sign_in.sign_in(attempt, NOW).await {
+            Ok(Entered::SignedIn(signed_in)) => Ok(signed_in),
+            Ok(Entered::SecondFactor(_)) => Err(Reason::SecondFactorRequired),
+            Err(error) => Err(error.log_reason()),
+        }
     }
 
     fn access_token(&self, session: session::SessionId) -> String {

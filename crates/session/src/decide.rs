@@ -169,6 +169,40 @@ pub(crate) fn add_factor(
     }
 }
 
+/// Moves the idle end of a living session out, as a refresh does, and replaces no token: neither the
+/// counter nor the instant of the last rotation moves, so a used token's grace is not prolonged.
+pub(crate) fn touch(
+    current: Option<&[u8]>,
+    session: SessionId,
+    policy: &SessionPolicy,
+    now: Timestamp,
+) -> (Result<Row, Error>, Next) {
+    let (mut row, next) = match live(current, session, now) {
+        (Ok(row), next) => (row, next),
+        refused => return refused,
+    };
+    let idle = row.present(now).saturating_add(policy.idle);
+    // A policy that grew shorter, or a clock that stepped back, takes nothing away.
+    if idle.min(row.absolute) <= row.idle {
+        return (Ok(row), next);
+    }
+    row.idle = idle.min(row.absolute);
+    let next = row.put();
+    (Ok(row), next)
+}
+
+/// Whether a touch would move the idle end far enough to be worth a write.
+pub(crate) fn touch_is_due(
+    idle: Timestamp,
+    absolute: Timestamp,
+    policy: &SessionPolicy,
+    now: Timestamp,
+) -> bool {
+    let gain = now.saturating_add(policy.idle).saturating_since(idle);
+    // A short idle life counted in quarters of an hour would end sessions in use.
+    idle < absolute && (gain >= TOUCH || gain.saturating_mul(4) >= policy.idle)
+}
+
 /// A session that stood when it was asked to end.
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
@@ -227,7 +261,7 @@ pub(crate) fn revoke_shown(
 /// What an index's member points at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A living session, refreshed last at that instant.
+    /// A living session, refreshed or touched last at that instant.
     Taken(Timestamp),
     /// A start under way.
     Pending,
@@ -239,10 +273,18 @@ pub(crate) enum Place {
 
 /// What a member, written at `listed`, points at. An id that never got its row is closed for good
 /// before its member may go: a start that comes late must not make a session nobody can list.
-pub(crate) fn inspect(current: Option<&[u8]>, listed: Timestamp, now: Timestamp) -> (Place, Next) {
+pub(crate) fn inspect(
+    current: Option<&[u8]>,
+    listed: Timestamp,
+    policy: &SessionPolicy,
+    now: Timestamp,
+) -> (Place, Next) {
     match standing(current, now) {
         Ok(Some(Record::Session(row))) if row.revoked.is_none() => {
-            (Place::Taken(row.rotated), Next::Keep)
+            // A touch leaves no instant of its own. Refreshed alone, a session is never idle longer
+            // than the policy says, and the rotation is the later of the two.
+            let touched = row.idle.saturating_sub(policy.idle);
+            (Place::Taken(row.rotated.max(touched)), Next::Keep)
         }
         Ok(Some(_)) => (Place::Free, Next::Keep),
         Ok(None) if now.saturating_since(listed) < PENDING => (Place::Pending, Next::Keep),
@@ -298,6 +340,8 @@ fn was_revoked(session: SessionId, user: String, why: Revocation) -> Error {
 
 /// A start writes its row within milliseconds of its member; after a minute it has been given up.
 const PENDING: Duration = Duration::from_secs(60);
+/// One write in a quarter of an hour keeps a page that is open all day alive.
+const TOUCH: Duration = Duration::from_secs(15 * 60);
 /// Longer than any start still under way when its id was closed.
 const VOID: Duration = Duration::from_secs(24 * 3600);
 

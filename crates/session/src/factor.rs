@@ -1,7 +1,5 @@
 //! What a user showed to get into a session, and when.
 
-use std::time::Duration;
-
 use portcullis_core::Timestamp;
 
 /// A way to show who one is.
@@ -47,6 +45,16 @@ impl Method {
     #[must_use]
     pub const fn is_phishing_resistant(self) -> bool {
         matches!(self, Self::Passkey)
+    }
+
+    /// Whether it is an enrolled authenticator, in the user's hand at that moment. A recovery code
+    /// stands in for one that is lost, and is none.
+    #[must_use]
+    pub const fn is_authenticator(self) -> bool {
+        matches!(
+            self,
+            Self::Totp | Self::OneTimeCode | Self::Push | Self::Passkey
+        )
     }
 
     /// Whether it counts as a factor beyond the first: something the user has.
@@ -119,71 +127,6 @@ impl Factor {
     }
 }
 
-/// What an act asks of the session it happens in: a second factor, how recent, of which strength.
-///
-/// A session that falls short is answered with a step-up challenge (RFC 9470 §3), and told
-/// [`crate::Sessions::add_factor`] once the user has shown more. A password never meets a demand,
-/// and a recovery code never meets one for phishing resistance.
-///
-/// ```
-/// use portcullis_core::Timestamp;
-/// use portcullis_session::{Demand, Factor, Method};
-/// use std::time::Duration;
-///
-/// let now = Timestamp::from_unix_secs(1_700_000_000);
-/// let shown = [Factor::new(Method::Password, now), Factor::new(Method::Totp, now)];
-/// let demand = Demand::second_factor().within(Duration::from_secs(300));
-/// assert!(demand.is_met_by(&shown, now));
-/// assert!(!demand.is_met_by(&shown, now.saturating_add(Duration::from_secs(301))));
-/// assert!(!demand.phishing_resistant().is_met_by(&shown, now));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
-    max_age: Duration,
-    phishing_resistant: bool,
-}
-
-impl Demand {
-    /// A second factor, shown at any time in this session.
-    #[must_use]
-    pub const fn second_factor() -> Self {
-        Self {
-            max_age: Duration::MAX,
-            phishing_resistant: false,
-        }
-    }
-
-    /// Shown no longer than `max_age` ago (`max_age` of RFC 9470 §3).
-    #[must_use]
-    pub const fn within(mut self, max_age: Duration) -> Self {
-        self.max_age = max_age;
-        self
-    }
-
-    /// One that withstands phishing.
-    #[must_use]
-    pub const fn phishing_resistant(mut self) -> Self {
-        self.phishing_resistant = true;
-        self
-    }
-
-    /// The longest age asked for, for the challenge; [`Duration::MAX`] when any will do.
-    #[must_use]
-    pub const fn max_age(&self) -> Duration {
-        self.max_age
-    }
-
-    /// Whether one of `factors` is enough at `now`.
-    #[must_use]
-    pub fn is_met_by(&self, factors: &[Factor], now: Timestamp) -> bool {
-        factors.iter().any(|factor| {
-            factor.method.is_second()
-                && (factor.is_phishing_resistant() || !self.phishing_resistant)
-                && now.saturating_since(factor.at) <= self.max_age
-        })
-    }
-}
-
 /// As many as there are methods: each stands in a session once.
 pub(crate) const MAX_FACTORS: usize = 8;
 
@@ -202,10 +145,10 @@ pub(crate) fn note(factors: &mut Vec<Factor>, factor: Factor, now: Timestamp) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const ALL: [Method; MAX_FACTORS] = [
+    pub(crate) const ALL: [Method; MAX_FACTORS] = [
         Method::Password,
         Method::Totp,
         Method::OneTimeCode,
@@ -227,29 +170,6 @@ mod tests {
         }
         let read = (0..=u8::MAX).filter(|code| Method::from_code(*code).is_some());
         assert_eq!(read.count(), ALL.len());
-    }
-
-    #[test]
-    fn no_recovery_code_and_no_password_steps_a_session_up_to_phishing_resistance() {
-        let demand = Demand::second_factor().phishing_resistant();
-        for method in ALL {
-            let met = demand.is_met_by(&[Factor::new(method, at(1))], at(1));
-            assert_eq!(met, method == Method::Passkey, "{method:?}");
-        }
-        for method in [Method::Password, Method::Federated, Method::ApiKey] {
-            assert!(!Demand::second_factor().is_met_by(&[Factor::new(method, at(1))], at(1)));
-        }
-    }
-
-    #[test]
-    fn a_fresh_password_does_not_refresh_an_old_second_factor() {
-        let shown = [
-            Factor::new(Method::Totp, at(100)),
-            Factor::new(Method::Password, at(1000)),
-        ];
-        let demand = Demand::second_factor().within(Duration::from_secs(300));
-        assert!(!demand.is_met_by(&shown, at(1000)));
-        assert!(!demand.is_met_by(&[], at(1000)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use portcullis_core::{
     Durability, Index, IndexError, Key, Next, Scope, Secret, Store, Timestamp, entropy,
 };
 
-use crate::decide::{self, Ended, Place};
+use crate::decide::{self, Place};
 use crate::state::MAX_USER_LEN;
 use crate::token::{Keyed, Presented};
 use crate::{Error, Factor, Live, Refreshed, Revocation, SessionId, SessionPolicy, Started};
@@ -27,7 +27,7 @@ use crate::{Error, Factor, Live, Refreshed, Revocation, SessionId, SessionPolicy
 /// Every failure refuses. See [`Error`] for what a client does after an unknown outcome.
 pub struct Sessions<S> {
     store: S,
-    keyed: Arc<Keyed>,
+    pub(crate) keyed: Arc<Keyed>,
     policy: SessionPolicy,
 }
 
@@ -70,8 +70,8 @@ impl<S: Store> Sessions<S> {
 
     /// Starts a session of `user` and notes the epoch of the credential that was shown.
     ///
-    /// When the user has as many sessions as the policy admits, those refreshed longest ago are
-    /// revoked. Starts at the same instant may overshoot the limit until the next one, by no more
+    /// When the user has as many sessions as the policy admits, those refreshed or touched longest ago
+    /// are revoked. Starts at the same instant may overshoot the limit until the next one, by no more
     /// than the index has room for (200).
     ///
     /// # Errors
@@ -181,58 +181,23 @@ impl<S: Store> Sessions<S> {
         Ok(Live::new(session, row))
     }
 
-    /// Ends a session. Answers it if this call ended it, None if none was alive.
+    /// Moves the idle end of a living session to `now` plus the policy's idle life, never beyond its
+    /// absolute end and never nearer. For a session that a cookie holds: no refresh token is replaced.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Store`]; when the outcome is unknown, call again.
-    pub async fn revoke(&self, session: &SessionId, now: Timestamp) -> Result<Option<Live>, Error> {
-        self.end(*session, Revocation::SignedOut, now).await
+    /// As [`Sessions::live`].
+    pub async fn touch(&self, session: &SessionId, now: Timestamp) -> Result<Live, Error> {
+        let (session, policy) = (*session, self.policy);
+        let step = move |current: Option<&[u8]>| decide::touch(current, session, &policy, now);
+        let row = self.update(session, now, step).await??;
+        Ok(Live::new(session, row))
     }
 
-    /// Ends the session of a refresh token, of whatever generation (RFC 7009). Answers as
-    /// [`Sessions::revoke`].
-    ///
-    /// # Errors
-    /// [`Error::Malformed`], [`Error::NoSuchSession`]; else as [`Sessions::revoke`].
-    pub async fn revoke_token(&self, token: &str, now: Timestamp) -> Result<Option<Live>, Error> {
-        let presented = Presented::parse(token).ok_or(Error::Malformed)?;
-        let (session, keyed) = (presented.session, Arc::clone(&self.keyed));
-        let step = move |current: Option<&[u8]>| {
-            decide::revoke_shown(current, &presented, &keyed, Revocation::SignedOut, now)
-        };
-        let ended = self.update(session, now, step).await??;
-        self.unlist(session, ended, now).await
-    }
-
-    /// Ends all of `user`'s sessions, starts under way included, and answers how many were alive.
-    ///
-    /// A start whose password was checked before and which begins after is not met; whoever changes
-    /// a credential compares [`Refreshed::epoch`] too.
-    ///
-    /// # Errors
-    /// The first failure, after all the others were tried; call again.
-    pub async fn revoke_all(&self, user: &str, now: Timestamp) -> Result<usize, Error> {
-        let mut ended = 0_usize;
-        let mut failed = None;
-        for member in self.members(user, now).await? {
-            let step = move |current: Option<&[u8]>| {
-                decide::revoke_listed(current, Revocation::AllSignedOut, now)
-            };
-            let outcome = match self.update(member.session, now, step).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(error)) | Err(error) => {
-                    failed.get_or_insert(error);
-                    continue;
-                }
-            };
-            if outcome.is_some_and(|ended| ended.now) {
-                ended = ended.saturating_add(1);
-            }
-            if let Err(error) = self.forget(user, member, now).await {
-                failed.get_or_insert(error.into());
-            }
-        }
-        failed.map_or(Ok(ended), Err)
+    /// Whether a [`Sessions::touch`] is worth its write: it would move the idle end by a quarter of an
+    /// hour or more, or by a quarter of the idle life where that is shorter.
+    #[must_use]
+    pub fn touch_is_due(&self, live: &Live, now: Timestamp) -> bool {
+        decide::touch_is_due(live.expires_at(), live.ends_at(), &self.policy, now)
     }
 
     /// `user`'s living sessions, oldest first.
@@ -253,7 +218,7 @@ impl<S: Store> Sessions<S> {
     }
 
     /// Frees the places of dead sessions, and if that is not enough, those of the sessions that were
-    /// refreshed longest ago; answers the ones it ended.
+    /// refreshed or touched longest ago; answers the ones it ended.
     async fn make_room(&self, user: &str, now: Timestamp) -> Result<Vec<SessionId>, Error> {
         let members = self.members(user, now).await?;
         if members.len() < self.policy.sessions_per_user {
@@ -261,9 +226,11 @@ impl<S: Store> Sessions<S> {
         }
         let (mut alive, mut other) = (Vec::new(), 0_usize);
         for member in members {
-            let step = move |current: Option<&[u8]>| decide::inspect(current, member.listed, now);
+            let policy = self.policy;
+            let step =
+                move |current: Option<&[u8]>| decide::inspect(current, member.listed, &policy, now);
             match self.update(member.session, now, step).await? {
-                Place::Taken(refreshed) => alive.push((refreshed, member.session)),
+                Place::Taken(used) => alive.push((used, member.session)),
                 Place::Pending | Place::Unreadable => other = other.saturating_add(1),
                 Place::Free => self.forget(user, member, now).await?,
             }
@@ -279,37 +246,7 @@ impl<S: Store> Sessions<S> {
         Ok(evicted)
     }
 
-    async fn end(
-        &self,
-        session: SessionId,
-        why: Revocation,
-        now: Timestamp,
-    ) -> Result<Option<Live>, Error> {
-        let step = move |current: Option<&[u8]>| decide::revoke(current, why, now);
-        let ended = self.update(session, now, step).await??;
-        self.unlist(session, ended, now).await
-    }
-
-    /// Takes an ended session out of its user's index, also one that an earlier call ended and then
-    /// did not come this far.
-    async fn unlist(
-        &self,
-        session: SessionId,
-        ended: Option<Ended>,
-        now: Timestamp,
-    ) -> Result<Option<Live>, Error> {
-        let Some(ended) = ended else {
-            return Ok(None);
-        };
-        let member = Member {
-            session,
-            listed: ended.row.created,
-        };
-        self.forget(&ended.row.user, member, now).await?;
-        Ok(ended.now.then(|| Live::new(session, ended.row)))
-    }
-
-    async fn members(&self, user: &str, now: Timestamp) -> Result<Vec<Member>, Error> {
+    pub(crate) async fn members(&self, user: &str, now: Timestamp) -> Result<Vec<Member>, Error> {
         let members = LISTED.members(&self.store, user.as_bytes(), now).await?;
         members
             .iter()
@@ -317,13 +254,23 @@ impl<S: Store> Sessions<S> {
             .collect()
     }
 
-    async fn forget(&self, user: &str, member: Member, now: Timestamp) -> Result<(), IndexError> {
+    pub(crate) async fn forget(
+        &self,
+        user: &str,
+        member: Member,
+        now: Timestamp,
+    ) -> Result<(), IndexError> {
         LISTED
             .remove(&self.store, user.as_bytes(), &member.to_bytes(), now)
             .await
     }
 
-    async fn update<T, F>(&self, session: SessionId, now: Timestamp, step: F) -> Result<T, Error>
+    pub(crate) async fn update<T, F>(
+        &self,
+        session: SessionId,
+        now: Timestamp,
+        step: F,
+    ) -> Result<T, Error>
     where
         F: Fn(Option<&[u8]>) -> (T, Next) + Send + 'static,
         T: Send + 'static,
@@ -343,9 +290,9 @@ impl<S> fmt::Debug for Sessions<S> {
 
 /// One entry of a user's index: the session, and when it was listed.
 #[derive(Clone, Copy)]
-struct Member {
-    session: SessionId,
-    listed: Timestamp,
+pub(crate) struct Member {
+    pub(crate) session: SessionId,
+    pub(crate) listed: Timestamp,
 }
 
 impl Member {

@@ -35,7 +35,9 @@ impl SessionId {
         entropy().map(Self)
     }
 
-    pub(crate) const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+    /// The name of those 16 bytes, for whoever kept [`SessionId::as_bytes`], such as in a cookie.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

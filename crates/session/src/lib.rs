@@ -33,11 +33,12 @@
 //!
 //! | Verb | What it decides |
 //! |---|---|
-//! | [`Sessions::start`] | a session and its first refresh token; one too many ends the one refreshed longest ago |
+//! | [`Sessions::start`] | a session and its first refresh token; one too many ends the one used longest ago |
 //! | [`Sessions::refresh`] | the live token → its child; its parent within the grace → the same child; older → the family is revoked |
 //! | [`Sessions::live`], [`Sessions::admit`] | whether the session of an access token is still alive |
-//! | [`Sessions::add_factor`], [`Live::meets`] | step-up: what was shown, when, and whether it is enough |
-//! | [`Sessions::revoke`], [`Sessions::revoke_token`], [`Sessions::revoke_all`] | the end, also of the access tokens checked by `live` |
+//! | [`Sessions::touch`] | a later idle end for a session that a cookie holds; no token is replaced |
+//! | [`Sessions::add_factor`], [`require`] | step-up: what was shown, when, and whether it is enough |
+//! | [`Sessions::revoke`], [`Sessions::revoke_token`], [`Sessions::revoke_all`], [`Sessions::revoke_others`] | the end, also of the access tokens checked by `live` |
 //! | [`Sessions::list`] | a user's living sessions |
 //!
 //! A token is opaque and never stored: its tag is an HMAC over session, counter and a nonce that only the
@@ -51,6 +52,8 @@
 
 mod admit;
 mod decide;
+mod demand;
+mod ending;
 mod error;
 mod factor;
 mod guard;
@@ -63,8 +66,9 @@ mod state;
 pub mod testing;
 mod token;
 
+pub use demand::{Demand, Level, StepUpRequired, require};
 pub use error::Error;
-pub use factor::{Demand, Factor, Method};
+pub use factor::{Factor, Method};
 pub use guard::Sessions;
 pub use id::{SessionId, SessionIdMalformed};
 pub use live::{Live, Refreshed, Started};

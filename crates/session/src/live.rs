@@ -62,7 +62,7 @@ impl Live {
         self.row.rotated
     }
 
-    /// When it ends if it is not refreshed.
+    /// When it ends if it is neither refreshed nor touched.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.row.idle

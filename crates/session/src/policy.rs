@@ -69,7 +69,8 @@ impl SessionPolicy {
         self
     }
 
-    /// How long a refresh token lives if it is not used: one minute to the absolute lifetime.
+    /// How long a session lives if its refresh token is not used and it is not touched: one minute to
+    /// the absolute lifetime.
     #[must_use]
     pub fn idle(mut self, life: Duration) -> Self {
         self.idle = life;
@@ -85,7 +86,7 @@ impl SessionPolicy {
     }
 
     /// How many sessions a user may have at a time, 1 to 100; one more revokes the one that was
-    /// refreshed longest ago.
+    /// refreshed or touched longest ago.
     ///
     /// Refusing instead would let anyone who signs in often (a script, private browser windows)
     /// keep the user out of new sign-ins until old sessions idle away.

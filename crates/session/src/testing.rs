@@ -3,7 +3,7 @@
 use portcullis_core::{Next, Secret, Timestamp};
 
 use crate::decide;
-use crate::state::Record;
+use crate::state::{Record, Row};
 use crate::token::{Keyed, Presented};
 use crate::{Factor, Method, Revocation, SessionId, SessionPolicy};
 
@@ -25,13 +25,15 @@ pub fn fuzz_session_row(data: &[u8]) {
     for now in [Timestamp::UNIX_EPOCH, rotated, ends, Timestamp::MAX] {
         let session = SessionId::from_bytes([0; 16]);
         let factor = Factor::new(Method::Totp, now);
+        let policy = SessionPolicy::default();
         let (live, _) = decide::live(Some(data), session, now);
         assert!(live.is_err() || now < ends);
         check(&decide::add_factor(Some(data), session, factor, now).1);
         check(&decide::revoke(Some(data), Revocation::SignedOut, now).1);
         check(&decide::revoke_listed(Some(data), Revocation::AllSignedOut, now).1);
-        check(&decide::inspect(Some(data), now, now).1);
+        check(&decide::inspect(Some(data), now, &policy, now).1);
         refresh(data, record.as_ref(), now, ends);
+        touch(data, record.as_ref(), now);
         if record.is_some() && now >= ends {
             decides_like_none(data, now);
         }
@@ -42,14 +44,43 @@ fn decides_like_none(data: &[u8], now: Timestamp) {
     let session = SessionId::from_bytes([0; 16]);
     let why = Revocation::SignedOut;
     let factor = Factor::new(Method::Totp, now);
+    let policy = SessionPolicy::default();
     assert!(decide::live(Some(data), session, now) == decide::live(None, session, now));
     assert!(decide::revoke(Some(data), why, now) == decide::revoke(None, why, now));
     assert!(decide::revoke_listed(Some(data), why, now) == decide::revoke_listed(None, why, now));
-    assert!(decide::inspect(Some(data), now, now) == decide::inspect(None, now, now));
+    assert!(
+        decide::inspect(Some(data), now, &policy, now) == decide::inspect(None, now, &policy, now)
+    );
     assert!(
         decide::add_factor(Some(data), session, factor, now)
             == decide::add_factor(None, session, factor, now)
     );
+    assert!(
+        decide::touch(Some(data), session, &policy, now)
+            == decide::touch(None, session, &policy, now)
+    );
+}
+
+/// Touches the row: alive it stays what it was with an end that is not nearer, and dead it stays dead.
+fn touch(data: &[u8], record: Option<&Record>, now: Timestamp) {
+    let session = SessionId::from_bytes([0; 16]);
+    let (answer, next) = decide::touch(Some(data), session, &SessionPolicy::default(), now);
+    check(&next);
+    assert_eq!(
+        answer.is_ok(),
+        decide::live(Some(data), session, now).0.is_ok()
+    );
+    assert!(answer.is_ok() || next == Next::Keep);
+    if let (Ok(after), Some(Record::Session(row))) = (answer, record) {
+        assert!(row.idle <= after.idle && after.idle <= row.absolute);
+        assert!(
+            after
+                == Row {
+                    idle: after.idle,
+                    ..row.clone()
+                }
+        );
+    }
 }
 
 /// Shows the row tokens of every age.

@@ -225,6 +225,70 @@ async fn the_end_of_all_sessions_dropped_at_any_await_is_finished_by_the_next_ca
 }
 
 #[tokio::test]
+async fn the_end_of_the_others_dropped_at_any_await_keeps_the_one_and_is_finished_by_the_next_call()
+{
+    let rig = RefCell::new(Rc::new(Rig::new().await));
+    let (mut drops, mut seen) = (0, BTreeSet::new());
+    let revoke = || {
+        let rig = Rc::clone(&rig.borrow());
+        async move {
+            let keep = rig.alices[1].session;
+            rig.sessions.revoke_others("alice", &keep, at(10)).await
+        }
+    };
+    let ended = drop_at_each_await(revoke, async |polls| {
+        let rig = rig.replace(Rc::new(Rig::new().await));
+        let alive = rig.alices_alive().await;
+        assert!(rig.lives(&rig.alices[1]).await, "{polls}");
+        assert!(alive <= rig.listed("alice").await, "{polls}");
+        let keep = rig.alices[1].session;
+        let again = rig.sessions.revoke_others("alice", &keep, at(10)).await;
+        assert_eq!(again, Ok(alive - 1), "{polls}");
+        assert!(rig.lives(&rig.alices[1]).await, "{polls}");
+        assert_eq!(
+            (rig.alices_alive().await, rig.listed("alice").await),
+            (1, 1)
+        );
+        rig.bob_is_unharmed().await;
+        seen.insert(alive);
+        drops += 1;
+    });
+    assert_eq!(ended.await, Ok(2));
+    assert!(drops >= 2, "{drops}");
+    assert_eq!(seen, BTreeSet::from([1, 2, 3]));
+}
+
+#[tokio::test]
+async fn a_touch_dropped_at_any_await_has_moved_that_sessions_idle_end_or_nothing() {
+    let rig = RefCell::new(Rc::new(Rig::new().await));
+    let (mut drops, mut seen) = (0, BTreeSet::new());
+    let touch = || {
+        let rig = Rc::clone(&rig.borrow());
+        async move { rig.sessions.touch(&rig.alices[0].session, at(10)).await }
+    };
+    let touched = drop_at_each_await(touch, async |polls| {
+        let rig = rig.replace(Rc::new(Rig::new().await));
+        let week = Duration::from_secs(7 * 24 * 3600);
+        let listed = rig.sessions.list("alice", at(10)).await.unwrap();
+        let ends: Vec<_> = listed.iter().map(|live| live.expires_at()).collect();
+        let others = [at(1), at(2)].map(|start| start.saturating_add(week));
+        assert_eq!(ends[1..], others, "{polls}");
+        let moved = ends[0] == at(10).saturating_add(week);
+        assert!(moved || ends[0] == at(0).saturating_add(week), "{polls}");
+        // The token is as good as it was, and is no replay.
+        let token = rig.alices[0].refresh_token.expose();
+        let refreshed = rig.sessions.refresh(token, at(10)).await.unwrap();
+        assert!(!refreshed.repeated);
+        rig.bob_is_unharmed().await;
+        seen.insert(moved);
+        drops += 1;
+    });
+    assert!(touched.await.is_ok());
+    assert!(drops >= 2, "{drops}");
+    assert_eq!(seen, BTreeSet::from([false, true]));
+}
+
+#[tokio::test]
 async fn a_session_that_has_ended_is_no_longer_in_its_users_index() {
     let rig = Rig::new().await;
     let ended = rig.sessions.revoke(&rig.alices[0].session, at(10)).await;

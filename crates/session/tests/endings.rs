@@ -102,6 +102,71 @@ async fn all_sessions_of_one_user_end_and_no_other_users() {
 }
 
 #[tokio::test]
+async fn the_others_end_and_the_one_that_asks_goes_on() {
+    let (sessions, _) = faulty(policy());
+    let mut alices = Vec::new();
+    for secs in 0..3 {
+        let started = sessions.start("alice", &password(0), at(secs)).await;
+        alices.push(started.unwrap());
+    }
+    let bobs = sessions.start("bob", &password(0), at(3)).await.unwrap();
+    let keep = alices[1].session;
+    let ended = sessions.revoke_others("alice", &keep, at(4)).await;
+    assert_eq!(ended, Ok(2));
+    let ended = sessions.revoke_others("alice", &keep, at(4)).await;
+    assert_eq!(ended, Ok(0));
+    for (started, goes_on) in alices.iter().zip([false, true, false]) {
+        let live = sessions.live(&started.session, at(5)).await;
+        assert_eq!(live.is_ok(), goes_on);
+        let token = started.refresh_token.expose();
+        assert_eq!(sessions.refresh(token, at(5)).await.is_ok(), goes_on);
+    }
+    assert_eq!(sessions.list("alice", at(5)).await.unwrap().len(), 1);
+    assert!(sessions.live(&bobs.session, at(5)).await.is_ok());
+}
+
+#[tokio::test]
+async fn anothers_session_kept_keeps_none_and_ends_none_of_the_others() {
+    let (sessions, _) = faulty(policy());
+    let alices = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let bobs = sessions.start("bob", &password(0), at(0)).await.unwrap();
+    let ended = sessions.revoke_others("alice", &bobs.session, at(1)).await;
+    assert_eq!(ended, Ok(1));
+    assert!(sessions.live(&alices.session, at(2)).await.is_err());
+    assert!(sessions.live(&bobs.session, at(2)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_touched_session_outlives_its_idle_end_and_not_its_absolute_one() {
+    let (sessions, store) = faulty(policy());
+    let started = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let session = started.session;
+    for day in [6, 12, 18, 24] {
+        let live = sessions.live(&session, at(day * DAY)).await.unwrap();
+        assert!(sessions.touch_is_due(&live, at(day * DAY)));
+        let live = sessions.touch(&session, at(day * DAY)).await.unwrap();
+        assert_eq!(live.expires_at(), at((day + 7).min(30) * DAY));
+        assert!(!sessions.touch_is_due(&live, at(day * DAY + 899)));
+    }
+    let last = at(30 * DAY - 1);
+    let writes = store.writes();
+    assert!(sessions.touch(&session, last).await.is_ok());
+    assert_eq!(store.writes(), writes, "nothing was left to move");
+    let over = sessions.touch(&session, at(30 * DAY)).await;
+    assert_eq!(over, Err(Error::NoSuchSession));
+}
+
+#[tokio::test]
+async fn a_session_in_use_by_its_cookie_is_not_the_one_that_makes_room() {
+    let (sessions, _) = faulty(policy().sessions_per_user(2));
+    let first = sessions.start("alice", &password(0), at(0)).await.unwrap();
+    let second = sessions.start("alice", &password(0), at(1)).await.unwrap();
+    sessions.touch(&first.session, at(DAY)).await.unwrap();
+    let third = sessions.start("alice", &password(0), at(DAY + 1)).await;
+    assert_eq!(third.unwrap().evicted, [second.session]);
+}
+
+#[tokio::test]
 async fn one_session_too_many_ends_the_one_refreshed_longest_ago() {
     let (sessions, _) = faulty(policy().sessions_per_user(3));
     let mut started = Vec::new();

@@ -47,6 +47,11 @@ async fn a_failing_store_refuses_every_verb_and_changes_nothing() {
         store.fail_next(1, failure.clone());
         errors.push(sessions.revoke_token(token, at(1)).await.unwrap_err());
         store.fail_next(1, failure.clone());
+        errors.push(sessions.touch(&session, at(1)).await.unwrap_err());
+        store.fail_next(1, failure.clone());
+        let others = sessions.revoke_others("alice", &session, at(1)).await;
+        errors.push(others.unwrap_err());
+        store.fail_next(1, failure.clone());
         errors.push(sessions.list("alice", at(1)).await.unwrap_err());
         store.fail_next(1, failure.clone());
         errors.push(

@@ -31,6 +31,7 @@ enum Act {
     SignOutWith(usize),
     SignOut,
     StepUp,
+    Touch,
     Forward(u64),
     Back(u64),
 }
@@ -43,6 +44,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0_usize..3).prop_map(Act::SignOutWith),
         1 => Just(Act::SignOut),
         1 => Just(Act::StepUp),
+        2 => Just(Act::Touch),
         4 => (0_u64..12).prop_map(Act::Forward),
         1 => (0_u64..400).prop_map(Act::Forward),
         1 => (0_u64..30).prop_map(Act::Back),
@@ -121,6 +123,15 @@ impl Model {
         Answer::Reused
     }
 
+    fn touch(&mut self, now: u64) -> bool {
+        let alive = self.standing(now) == Life::Alive;
+        if alive {
+            let idle = (now.max(self.rotated) + IDLE).min(ABSOLUTE);
+            self.idle = self.idle.max(idle);
+        }
+        alive
+    }
+
     fn sign_out(&mut self, now: u64) -> bool {
         let ends = self.standing(now) == Life::Alive;
         if ends {
@@ -195,6 +206,13 @@ fn run(acts: Vec<Act>) -> Result<(), TestCaseError> {
                 let totp = Factor::new(Method::Totp, instant(now));
                 let ours = ready(sessions.add_factor(&session, totp, instant(now)));
                 prop_assert_eq!(ours.is_ok(), model.standing(now) == Life::Alive);
+            }
+            Act::Touch => {
+                let ours = ready(sessions.touch(&session, instant(now)));
+                prop_assert_eq!(ours.is_ok(), model.touch(now));
+                if let Ok(live) = ours {
+                    prop_assert_eq!(live.expires_at(), instant(model.idle));
+                }
             }
             Act::Refresh(back) => {
                 let generation = shown(back);

@@ -1,20 +1,22 @@
-//! One attempt to sign in: what was said, and what is known of who said it.
+//! What was said to get in, and what is known of who said it.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use portcullis_audit::{Action, Event};
 use portcullis_core::{Secret, Timestamp};
+use portcullis_totp_mfa::Code;
 
 /// A name, a password, and where they came from.
 ///
 /// ```
 /// use portcullis_core::Secret;
-/// use portcullis_sign_in::Attempt;
+/// use portcullis_sign_in::{Attempt, Origin};
 ///
-/// let attempt = Attempt::new("alice", Secret::from(b"correct horse".as_slice()))
+/// let origin = Origin::new()
 ///     .address("192.0.2.1".parse()?, "peer")
 ///     .user_agent("curl/8");
+/// let attempt = Attempt::new("alice", Secret::from(b"correct horse".as_slice())).origin(origin);
 /// assert_eq!(format!("{attempt:?}"), "Attempt(..)");
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
@@ -25,9 +27,21 @@ pub struct Attempt {
     origin: Origin,
 }
 
-/// Where an attempt came from, for the audit log.
+/// A code of a second factor as it was typed, and where it came from.
+///
+/// ```
+/// use portcullis_sign_in::Shown;
+///
+/// assert_eq!(format!("{:?}", Shown::new("123456")), "Shown(..)");
+/// ```
+pub struct Shown {
+    pub(crate) code: Option<Code>,
+    pub(crate) origin: Origin,
+}
+
+/// Where an attempt came from, for the audit log. What is not known is left out.
 #[derive(Clone, Default)]
-pub(crate) struct Origin {
+pub struct Origin {
     address: Option<(IpAddr, &'static str)>,
     user_agent: String,
     client_system: String,
@@ -46,35 +60,14 @@ impl Attempt {
         }
     }
 
-    /// The client's address, and where it came from: `peer`, `forwarded` or `supplied`.
+    /// Where it came from.
     #[must_use]
-    pub fn address(mut self, ip: IpAddr, source: &'static str) -> Self {
-        self.origin.address = Some((ip, source));
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
         self
     }
 
-    /// The client's `User-Agent`.
-    #[must_use]
-    pub fn user_agent(mut self, user_agent: &str) -> Self {
-        self.origin.user_agent = bounded(user_agent);
-        self
-    }
-
-    /// The client application.
-    #[must_use]
-    pub fn client_system(mut self, client_system: &str) -> Self {
-        self.origin.client_system = bounded(client_system);
-        self
-    }
-
-    /// The request's id.
-    #[must_use]
-    pub fn request_id(mut self, request_id: &str) -> Self {
-        self.origin.request_id = bounded(request_id);
-        self
-    }
-
-    pub(crate) fn origin(&self) -> &Origin {
+    pub(crate) fn came_from(&self) -> &Origin {
         &self.origin
     }
 
@@ -83,8 +76,61 @@ impl Attempt {
     }
 }
 
+impl Shown {
+    /// What was typed, from nowhere in particular. A text that is no code at all is kept as one that
+    /// fits nothing: it is refused as a wrong one is.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self {
+            code: Code::parse(text).ok(),
+            origin: Origin::default(),
+        }
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+}
+
 impl Origin {
-    /// An event of this origin; what is not known is left out.
+    /// From nowhere in particular.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The client's address, and where it came from: `peer`, `forwarded` or `supplied`.
+    #[must_use]
+    pub fn address(mut self, ip: IpAddr, source: &'static str) -> Self {
+        self.address = Some((ip, source));
+        self
+    }
+
+    /// The client's `User-Agent`.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: &str) -> Self {
+        self.user_agent = bounded(user_agent);
+        self
+    }
+
+    /// The client application.
+    #[must_use]
+    pub fn client_system(mut self, client_system: &str) -> Self {
+        self.client_system = bounded(client_system);
+        self
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub fn request_id(mut self, request_id: &str) -> Self {
+        self.request_id = bounded(request_id);
+        self
+    }
+
+    /// An event of this origin.
     pub(crate) fn event(&self, action: Action, at: Timestamp) -> Event {
         let mut event = Event::new(action, at);
         if let Some((ip, source)) = self.address {
@@ -115,6 +161,22 @@ fn bounded(text: &str) -> String {
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Attempt(..)")
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown(..)")
+    }
+}
+
+impl fmt::Debug for Origin {
+    /// The address's source: the rest may be a person's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = self.address.map(|(_, source)| source);
+        f.debug_struct("Origin")
+            .field("source", &source)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,10 @@
-//! What a verified attempt comes to: pure.
+//! What a verified attempt comes to, and how a sign-in waits for its second factor: pure.
 
-use portcullis_core::Reason;
+use portcullis_core::{Next, Reason, Timestamp};
 use portcullis_lockout::Outcome;
 
 use crate::Credential;
+use crate::state::Pending;
 
 /// Whether the account could be tried when the attempt began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +57,76 @@ pub(crate) fn still_stands(before: &Credential, now: Option<&Credential>) -> boo
     now.is_some_and(|now| now.enabled && now.epoch == before.epoch && now.user_id == before.user_id)
 }
 
+/// Takes one of the tries of a waiting sign-in, before the code is looked at: guesses cannot race.
+pub(crate) fn take_try(current: Option<&[u8]>, now: Timestamp) -> (Option<Pending>, Next) {
+    let Some(mut pending) = current.and_then(Pending::decode) else {
+        // Undecodable bytes are nobody's sign-in, and end with their time.
+        return (None, Next::Keep);
+    };
+    if pending.expires_at <= now {
+        return (None, Next::Remove);
+    }
+    let Some(left) = pending.tries.checked_sub(1) else {
+        return (None, Next::Keep);
+    };
+    pending.tries = left;
+    let next = pending.put();
+    (Some(pending), next)
+}
+
+/// Ends a waiting sign-in whose second factor was right; whether this call was the one that did.
+pub(crate) fn close(current: Option<&[u8]>, now: Timestamp) -> (bool, Next) {
+    match current.and_then(Pending::decode) {
+        Some(pending) => (now < pending.expires_at, Next::Remove),
+        None => (false, Next::Keep),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::tests::pending;
+    use portcullis_core::Value;
     use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn kept(next: Next) -> Option<Value> {
+        match next {
+            Next::Put { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_waiting_sign_in_is_tried_as_often_as_it_may_be_and_no_more() {
+        let now = Timestamp::from_unix_secs(1100);
+        let mut value = Value::from(pending().encode());
+        for left in (0..pending().tries).rev() {
+            let (taken, next) = take_try(Some(value.as_bytes()), now);
+            assert_eq!(taken.map(|taken| taken.tries), Some(left));
+            value = kept(next).unwrap();
+        }
+        assert_eq!(take_try(Some(value.as_bytes()), now), (None, Next::Keep));
+        // What the last try came to still ends it.
+        assert_eq!(close(Some(value.as_bytes()), now), (true, Next::Remove));
+    }
+
+    #[test]
+    fn a_waiting_sign_in_that_is_over_or_none_is_neither_tried_nor_closed() {
+        let bytes = pending().encode();
+        let ends = pending().expires_at;
+        let before = ends.saturating_sub(Duration::from_nanos(1));
+        assert!(take_try(Some(&bytes), before).0.is_some());
+        assert!(close(Some(&bytes), before).0);
+        for now in [ends, Timestamp::MAX] {
+            assert_eq!(take_try(Some(&bytes), now), (None, Next::Remove));
+            assert!(!close(Some(&bytes), now).0);
+        }
+        for bytes in [None, Some(&b""[..]), Some(&[1, 2][..]), Some(&bytes[..9])] {
+            assert_eq!(take_try(bytes, before), (None, Next::Keep));
+            assert_eq!(close(bytes, before), (false, Next::Keep));
+        }
+    }
 
     fn credential(enabled: bool, epoch: u64) -> Credential {
         Credential {

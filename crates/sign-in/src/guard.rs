@@ -1,27 +1,35 @@
 //! The one safe order of a login.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use portcullis_audit::{Action, Sink};
 use portcullis_core::{AnyStore, Clock, Reason, Secret, Timestamp};
 use portcullis_lockout::Lockout;
-use portcullis_session::{Error, Factor, Method, RefreshToken, SessionId, Sessions, Started};
+use portcullis_session::{Error, Factor, Live, Method, RefreshToken, SessionId, Sessions, Started};
+use portcullis_totp_mfa::{Confirmed, Enrolment, Generation, RecoveryCodes, SecondFactors};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::attempt::Origin;
 use crate::bounded::bounded;
+use crate::challenge::ChallengeToken;
+use crate::error::Step;
 use crate::handover::handover;
 use crate::line::Lines;
 use crate::policy;
 use crate::prove::Proven;
-use crate::{Attempt, ChangeError, Directory, HashError, Hasher, SignInError, SignInPolicy};
+use crate::{
+    Attempt, Challenge, ChangeError, Directory, FactorError, HashError, Hasher, Origin, Shown,
+    SignInError, SignInPolicy,
+};
 
-/// Signs users in and changes their passwords, in the one safe order.
+/// Signs users in, asks for their second factors and changes what they sign in with, in the one safe
+/// order.
 ///
 /// Address and rate limit come before it, in the gates. Then: reserve one of the account's attempts,
-/// look the user up, verify the password, settle the reservation, start the session, look again,
-/// record, answer. An unknown user and a locked account take the very same way.
+/// look the user up, verify the password, settle the reservation; ask for the second factor where one is
+/// enrolled, and use its code up; start the session, look again, record, answer. An unknown user and a
+/// locked account take the very same way.
 ///
 /// Each attempt is a task of its own: a caller that hangs up leaves neither a reservation unsettled
 /// nor an event unrecorded, and a session whose caller has not taken it is ended again. Needs a tokio
@@ -40,6 +48,10 @@ pub struct Parts<D, A> {
     pub lockout: Arc<Lockout<AnyStore>>,
     /// The sessions that logins start.
     pub sessions: Arc<Sessions<AnyStore>>,
+    /// Who has a second factor, and which codes fit.
+    pub second_factors: SecondFactors,
+    /// Where second factors and waiting sign-ins are kept; durable, as sessions are.
+    pub store: AnyStore,
 }
 
 pub(crate) struct Inner<D, A> {
@@ -53,6 +65,15 @@ pub(crate) struct Inner<D, A> {
     pub(crate) dummy: String,
 }
 
+/// What a right password comes to.
+#[derive(Debug)]
+pub enum Entered {
+    /// A session: no second factor is enrolled. Whether one must be is the application's rule.
+    SignedIn(SignedIn),
+    /// No session yet: [`SignIn::answer`] the challenge.
+    SecondFactor(Challenge),
+}
+
 /// A user is signed in.
 pub struct SignedIn {
     /// The user's id.
@@ -63,10 +84,13 @@ pub struct SignedIn {
     pub refresh_token: RefreshToken,
     /// Until when that token can be used.
     pub refresh_expires_at: Timestamp,
+    /// What was shown, and when.
+    pub factors: Vec<Factor>,
     /// Whether the password must be changed: nothing else is to be allowed until then.
     pub must_change: bool,
     /// Whether the stored hash was made at another cost than the hasher's present one: hash the
-    /// password again and store that without raising the epoch, if the epoch is still the same.
+    /// password again and store that without raising the epoch, if the epoch is still the same. False
+    /// after a second factor: the password is not at hand any more.
     pub hash_is_outdated: bool,
 }
 
@@ -97,31 +121,126 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
         })))
     }
 
-    /// Signs a user in. An attempt that ends refused was counted and is recorded; one that ends
-    /// overloaded or unavailable tells the caller nothing about the password, and may have left no
-    /// event.
+    /// Signs a user in, or asks for the second factor. An attempt that ends refused was counted and is
+    /// recorded; one that ends overloaded or unavailable tells the caller nothing about the password, and
+    /// may have left no event.
     ///
     /// # Errors
     /// [`SignInError::Refused`], one answer for every reason; [`SignInError::Overloaded`] and
     /// [`SignInError::Unavailable`], after which nobody is signed in. A session that could not be ended
     /// then, because the store was away again, has no holder and idles away.
-    pub async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
-        let permit = self.permit()?;
-        let (giver, taker) = handover();
-        let inner = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            let origin = attempt.origin().clone();
-            let answer = inner.sign_in(attempt, now).await;
-            let held = answer.as_ref().ok();
-            let held = held.map(|signed_in| (signed_in.session, signed_in.user_id.clone()));
-            drop(permit);
-            if !giver.give(answer).await
-                && let Some((session, user)) = held
-            {
-                inner.abandon(session, &user, &origin, now).await;
-            }
-        });
-        taker.take().await.unwrap_or(Err(AT_FAULT))
+    pub async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<Entered, SignInError> {
+        let origin = attempt.came_from().clone();
+        let work = |inner: Arc<Inner<D, A>>| async move { inner.sign_in(attempt, now).await };
+        let held = move |entered: &Entered| match entered {
+            Entered::SignedIn(signed_in) => Some(Held::of(signed_in, &origin, now)),
+            Entered::SecondFactor(_) => None,
+        };
+        self.apart(work, held).await
+    }
+
+    /// Signs in whoever was asked for a second factor and shows one. Takes one of the sign-in's tries,
+    /// uses the code up, and signs in only if nothing of what the password proved has changed since: the
+    /// credential's epoch, the second factor itself, a lock of the account.
+    ///
+    /// # Errors
+    /// [`SignInError::SecondFactorRefused`], one answer for every reason; the others as
+    /// [`SignIn::sign_in`]. After [`SignInError::Unavailable`] the code may be used up.
+    pub async fn answer(
+        &self,
+        challenge: &str,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<SignedIn, SignInError> {
+        let (challenge, origin) = (ChallengeToken::parse(challenge), shown.origin.clone());
+        let work =
+            |inner: Arc<Inner<D, A>>| async move { inner.answer(challenge, shown, now).await };
+        let held = move |signed_in: &SignedIn| Some(Held::of(signed_in, &origin, now));
+        self.apart(work, held).await
+    }
+
+    /// Notes in a living session that its user has shown a second factor now: step-up (RFC 9470). The
+    /// code is used up, also where the session ends meanwhile.
+    ///
+    /// # Errors
+    /// As [`SignIn::answer`].
+    pub async fn step_up(
+        &self,
+        session: &Live,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<Live, SignInError> {
+        let session = session.clone();
+        let work =
+            |inner: Arc<Inner<D, A>>| async move { inner.step_up(&session, shown, now).await };
+        self.apart(work, |_| None).await
+    }
+
+    /// Begins the enrolment of an authenticator that shows `account` beside its codes. Until
+    /// [`SignIn::confirm`] nothing has changed; a newer one takes the place of an older.
+    ///
+    /// # Errors
+    /// [`FactorError`].
+    pub async fn enrol(
+        &self,
+        session: &Live,
+        account: &str,
+        now: Timestamp,
+    ) -> Result<Enrolment, FactorError> {
+        self.0.enrol(session, account, now).await
+    }
+
+    /// Completes an enrolment by its first code, which is used up. The session has shown a second factor
+    /// then, and the user's other sessions, which have not, are ended.
+    ///
+    /// # Errors
+    /// [`FactorError`]. After [`SignInError::Unavailable`] nothing is enrolled, unless the store stayed
+    /// away: then the authenticator's codes are asked for, and [`SignIn::regenerate`] gives new recovery
+    /// codes.
+    pub async fn confirm(
+        &self,
+        session: &Live,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<Confirmed, FactorError> {
+        let session = session.clone();
+        let work =
+            |inner: Arc<Inner<D, A>>| async move { inner.confirm(&session, shown, now).await };
+        self.apart(work, |_| None).await
+    }
+
+    /// Replaces the recovery codes by ten new ones, for a code of the authenticator.
+    ///
+    /// # Errors
+    /// [`FactorError`].
+    pub async fn regenerate(
+        &self,
+        session: &Live,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<RecoveryCodes, FactorError> {
+        let session = session.clone();
+        let work =
+            |inner: Arc<Inner<D, A>>| async move { inner.regenerate(&session, shown, now).await };
+        self.apart(work, |_| None).await
+    }
+
+    /// Removes the second factor, for a code of the authenticator or a recovery code, and ends all of the
+    /// user's sessions, this one too: nothing that the factor opened stays open.
+    ///
+    /// # Errors
+    /// [`FactorError`]. After [`SignInError::Unavailable`] the sessions may be ended and the factor still
+    /// be there.
+    pub async fn remove(
+        &self,
+        session: &Live,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<(), FactorError> {
+        let session = session.clone();
+        let work =
+            |inner: Arc<Inner<D, A>>| async move { inner.remove(&session, shown, now).await };
+        self.apart(work, |_| None).await
     }
 
     /// Replaces a user's password by `new`, if the attempt's is the present one, and ends all of the
@@ -140,16 +259,39 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
         now: Timestamp,
     ) -> Result<(), ChangeError> {
         policy::check_new(&attempt.name, &attempt.password, &new)?;
+        let work =
+            |inner: Arc<Inner<D, A>>| async move { inner.change_password(attempt, new, now).await };
+        Ok(self.apart(work, |()| None).await?)
+    }
+
+    /// Does `work` in a task of its own, which goes on if the caller hangs up; a session that `held` finds
+    /// in an answer nobody took is ended again.
+    async fn apart<T, E, W, F>(
+        &self,
+        work: W,
+        held: impl FnOnce(&T) -> Option<Held> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        W: FnOnce(Arc<Inner<D, A>>) -> F,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<SignInError> + Send + 'static,
+    {
         let permit = self.permit()?;
         let (giver, taker) = handover();
         let inner = Arc::clone(&self.0);
+        let work = work(Arc::clone(&self.0));
         tokio::spawn(async move {
-            let answer = inner.change_password(attempt, new, now).await;
+            let answer = work.await;
+            let held = answer.as_ref().ok().and_then(held);
             drop(permit);
-            // Nobody may be waiting any more; what was to be done is done.
-            giver.give(answer).await;
+            if !giver.give(answer).await
+                && let Some(held) = held
+            {
+                inner.abandon(&held).await;
+            }
         });
-        Ok(taker.take().await.unwrap_or(Err(AT_FAULT))?)
+        taker.take().await.unwrap_or_else(|| Err(AT_FAULT.into()))
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, SignInError> {
@@ -161,24 +303,40 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
 }
 
 impl<D: Directory, A: Sink> Inner<D, A> {
-    async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
+    async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<Entered, SignInError> {
         let proven = self.prove(attempt, now).await?;
         let hash_is_outdated = self.hasher.is_outdated(&proven.credential.password_hash);
+        if let Some(generation) = self
+            .enrolled(&proven.credential.user_id, proven.now)
+            .await?
+        {
+            let asked = self.ask(&proven, generation, hash_is_outdated).await?;
+            return Ok(Entered::SecondFactor(asked));
+        }
+        let factors = vec![Factor::new(Method::Password, proven.now)];
+        let signed_in = self.begin(proven, factors, None).await?;
+        Ok(Entered::SignedIn(SignedIn {
+            hash_is_outdated,
+            ..signed_in
+        }))
+    }
+
+    /// Starts the session of a user who has shown `factors`, if nothing changed while it was being
+    /// started: neither the credential nor the second factor, which is at `generation` or not enrolled.
+    pub(crate) async fn begin(
+        &self,
+        proven: Proven,
+        factors: Vec<Factor>,
+        generation: Option<Generation>,
+    ) -> Result<SignedIn, SignInError> {
         let (credential, now) = (&proven.credential, proven.now);
-        let factors = [Factor::new(Method::Password, now)];
         let started = self
             .parts
             .sessions
             .start_at_epoch(&credential.user_id, &factors, credential.epoch, now)
             .await
             .map_err(unstarted)?;
-        // Looked at once the session stands: a credential that changes later meets the session when
-        // all of the user's are ended.
-        let admitted = match self.still_stands(&proven).await {
-            Ok(()) => self.record_start(&proven, &started).await,
-            refused => refused,
-        };
-        if let Err(error) = admitted {
+        if let Err(error) = self.admit(&proven, generation, &started).await {
             self.end(&started.session, now).await;
             return Err(error);
         }
@@ -188,9 +346,27 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             session: started.session,
             refresh_token: started.refresh_token,
             refresh_expires_at: started.refresh_expires_at,
+            factors,
             must_change: credential.must_change,
-            hash_is_outdated,
+            hash_is_outdated: false,
         })
+    }
+
+    /// Looked at once the session stands: a credential or a factor that changes later meets the session
+    /// when the user's are ended.
+    async fn admit(
+        &self,
+        proven: &Proven,
+        generation: Option<Generation>,
+        started: &Started,
+    ) -> Result<(), SignInError> {
+        self.still_stands(proven).await?;
+        self.still_at(proven, generation).await?;
+        if proven.step == Step::SecondFactor {
+            // The first step has just been settled, which asked.
+            self.unlocked(proven).await?;
+        }
+        self.record_start(proven, started).await
     }
 
     async fn record_start(&self, proven: &Proven, started: &Started) -> Result<(), SignInError> {
@@ -241,12 +417,13 @@ impl<D: Directory, A: Sink> Inner<D, A> {
     }
 
     /// Ends a session whose caller went away before it was told of it.
-    async fn abandon(&self, session: SessionId, user: &str, origin: &Origin, now: Timestamp) {
-        let now = self.clock.now().max(now);
-        self.end(&session, now).await;
-        let event = origin.event(Action::SessionRevoked, now).user(user);
+    async fn abandon(&self, held: &Held) {
+        let now = self.clock.now().max(held.now);
+        self.end(&held.session, now).await;
+        let event = held.origin.event(Action::SessionRevoked, now);
+        let event = event.user(&held.user).session(&held.session.to_string());
         // Recorded if it can be: nothing is left to refuse.
-        let _ = self.record(event.session(&session.to_string())).await;
+        let _ = self.record(event).await;
     }
 
     /// Ends a session that nobody was given. One that cannot be ended idles away.
@@ -258,7 +435,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         }
     }
 
-    async fn end_all(&self, user: &str, now: Timestamp) -> Result<(), SignInError> {
+    pub(crate) async fn end_all(&self, user: &str, now: Timestamp) -> Result<(), SignInError> {
         let mut ended = Ok(());
         for _ in 0..TRIES {
             ended = match self.parts.sessions.revoke_all(user, now).await {
@@ -270,9 +447,28 @@ impl<D: Directory, A: Sink> Inner<D, A> {
     }
 }
 
+/// A session that was given to a caller who may have gone.
+struct Held {
+    session: SessionId,
+    user: String,
+    origin: Origin,
+    now: Timestamp,
+}
+
+impl Held {
+    fn of(signed_in: &SignedIn, origin: &Origin, now: Timestamp) -> Self {
+        Self {
+            session: signed_in.session,
+            user: signed_in.user_id.clone(),
+            origin: origin.clone(),
+            now,
+        }
+    }
+}
+
 /// A session that was not started, or not ended, is never the caller's fault.
 #[expect(clippy::needless_pass_by_value, reason = "the form map_err wants")]
-fn unstarted(error: Error) -> SignInError {
+pub(crate) fn unstarted(error: Error) -> SignInError {
     SignInError::Unavailable(match error {
         // All of the user's sessions were ended while this one was being started.
         Error::Revoked { .. } => Reason::StoreContended,

@@ -8,8 +8,8 @@
 //! use portcullis_core::{AnyStore, Clock, Memory, Reason, Secret, SystemClock};
 //! use portcullis_lockout::{AccountName, Lockout, LockoutPolicy};
 //! use portcullis_session::{SessionPolicy, Sessions};
-//! use portcullis_sign_in::testing::{MapDirectory, StubHasher};
-//! use portcullis_sign_in::{Attempt, Hasher, Parts, SignIn, SignInPolicy};
+//! use portcullis_sign_in::testing::{MapDirectory, StubHasher, trial_factors};
+//! use portcullis_sign_in::{Attempt, Entered, Hasher, Parts, SignIn, SignInPolicy};
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 //! # runtime.block_on(async {
@@ -24,7 +24,9 @@
 //!     directory: users,
 //!     sink: MemorySink::new(), // in a service: portcullis_audit::Log
 //!     lockout: Arc::new(Lockout::new(store.clone(), LockoutPolicy::default())),
-//!     sessions: Arc::new(Sessions::new(store, key, trial)?),
+//!     sessions: Arc::new(Sessions::new(store.clone(), key, trial)?),
+//!     second_factors: trial_factors()?, // in a service: SecondFactors::new
+//!     store,
 //! };
 //! let events = parts.sink.clone();
 //! let sign_in = SignIn::new(parts, hasher, SystemClock, SignInPolicy::default()).await?;
@@ -32,8 +34,8 @@
 //! let wrong = Attempt::new("alice", Secret::from(b"Tr0ub4dor&3".as_slice()));
 //! let refused = sign_in.sign_in(wrong, now).await.unwrap_err();
 //! assert_eq!(refused.log_reason(), Reason::PasswordWrong);
-//! let signed_in = sign_in.sign_in(Attempt::new("Alice", password()), now).await?;
-//! assert_eq!(signed_in.user_id, "alice");
+//! let entered = sign_in.sign_in(Attempt::new("Alice", password()), now).await?;
+//! assert!(matches!(entered, Entered::SignedIn(_))); // else a challenge: SignIn::answer
 //! assert_eq!(events.actions(), [Action::FailedLogin, Action::Login]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
@@ -42,37 +44,44 @@
 //!
 //! | Step | Who | Why there |
 //! |---|---|---|
-//! | reserve | `portcullis-lockout` | an attempt is counted before it is judged: guesses cannot race |
+//! | ask, reserve | `portcullis-lockout` | an attempt is counted before it is judged: guesses cannot race |
 //! | look up | [`Directory`] | unknown and locked users take the same way, with a dummy hash |
 //! | verify | [`Hasher`], [`Argon2Pool`] | off the async threads, bounded, refused when full |
 //! | settle | `portcullis-lockout` | in a task of its own: hanging up changes nothing |
+//! | ask | [`Challenge`] | where a second factor is enrolled: bound to this login, few tries, a short life |
+//! | use up | `portcullis-totp-mfa` | one code, once, counted before it is judged |
 //! | start | `portcullis-session` | only now is there anything to steal |
-//! | look again | [`Directory`] | a credential that changed meanwhile signs nobody in |
+//! | look again | [`Directory`] | a credential, factor or lock that changed meanwhile signs nobody in |
 //! | record | [`portcullis_audit::Sink`] | on disk before the answer; else the session is ended |
 //! | answer | the caller | a session that its caller did not take is ended |
 //!
-//! Refusals differ in nothing but this: the fifth failure also writes the lock down, a locked account
-//! is asked once more, and a success goes on. It does not limit addresses, hold users, normalise
-//! passwords (their bytes count), or ask for a second factor.
+//! Refusals differ in nothing but this: the fifth failure also writes the lock down, and a success goes
+//! on. It does not limit addresses, hold users, or normalise
+//! passwords (their bytes count), nor does it say who must have a second factor.
 #![forbid(unsafe_code)]
 
 mod attempt;
 mod bounded;
+mod challenge;
 mod decide;
 mod directory;
 mod error;
+mod factors;
 mod guard;
 mod handover;
 mod hasher;
 mod line;
 mod policy;
 mod prove;
+mod second;
+mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use attempt::Attempt;
+pub use attempt::{Attempt, Origin, Shown};
+pub use challenge::Challenge;
 pub use directory::{Credential, Directory, DirectoryError};
-pub use error::{ChangeError, Refused, SignInError};
-pub use guard::{Parts, SignIn, SignedIn};
+pub use error::{ChangeError, FactorError, Refused, SignInError};
+pub use guard::{Entered, Parts, SignIn, SignedIn};
 pub use hasher::{Argon2Pool, HashError, Hasher, Hashing};
 pub use policy::{PasswordFault, SignInPolicy};

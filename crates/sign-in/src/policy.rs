@@ -5,17 +5,22 @@ use std::time::Duration;
 use portcullis_core::Secret;
 use portcullis_lockout::AccountName;
 
+use crate::state::MAX_TRIES;
+
 /// What a login may cost, and what happens when it cannot be recorded.
 ///
 /// The default waits up to five seconds for a slot of a crowded account and up to ten for any one
 /// step of the table of users, the hasher or the audit log (two of them are less than the 30 s that a
-/// reservation lives), works on 512 attempts at once and refuses what the audit log cannot take.
+/// reservation lives), works on 512 attempts at once and refuses what the audit log cannot take. Between
+/// password and second factor there are five minutes, time to find the telephone, and five tries.
 #[derive(Clone, Copy, Debug)]
 pub struct SignInPolicy {
     pub(crate) crowd_wait: Duration,
     pub(crate) step_wait: Duration,
     pub(crate) attempts_under_way: usize,
     pub(crate) unrecorded: bool,
+    pub(crate) second_factor_wait: Duration,
+    pub(crate) second_factor_tries: u8,
 }
 
 impl Default for SignInPolicy {
@@ -25,6 +30,8 @@ impl Default for SignInPolicy {
             step_wait: Duration::from_secs(10),
             attempts_under_way: 512,
             unrecorded: false,
+            second_factor_wait: Duration::from_secs(300),
+            second_factor_tries: 5,
         }
     }
 }
@@ -51,6 +58,21 @@ impl SignInPolicy {
     #[must_use]
     pub const fn attempts_under_way(mut self, attempts: usize) -> Self {
         self.attempts_under_way = attempts;
+        self
+    }
+
+    /// How long a sign-in waits for its second factor: an hour at most, whatever is said here.
+    #[must_use]
+    pub fn second_factor_wait(mut self, wait: Duration) -> Self {
+        self.second_factor_wait = wait.min(MAX_SECOND_FACTOR_WAIT);
+        self
+    }
+
+    /// How many codes one sign-in may try, 1 to 20; less is one and more is twenty. All tries of an
+    /// account together are held down by `portcullis_totp_mfa::MfaPolicy`.
+    #[must_use]
+    pub fn second_factor_tries(mut self, tries: u8) -> Self {
+        self.second_factor_tries = tries.clamp(1, MAX_TRIES);
         self
     }
 
@@ -106,6 +128,7 @@ pub(crate) fn check_new(name: &str, old: &Secret, new: &Secret) -> Result<(), Pa
     }
 }
 
+const MAX_SECOND_FACTOR_WAIT: Duration = Duration::from_secs(3600);
 pub(crate) const MIN_CHARS: usize = 12;
 pub(crate) const MAX_CHARS: usize = 128;
 /// No password that was ever accepted here is longer: four bytes a character.
@@ -114,6 +137,18 @@ pub(crate) const PASSWORD_BYTES: usize = 4 * MAX_CHARS;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_factor_is_never_waited_for_without_end_nor_tried_without_number() {
+        let policy = SignInPolicy::default();
+        let held = |policy: SignInPolicy| (policy.second_factor_wait, policy.second_factor_tries);
+        assert_eq!(held(policy), (Duration::from_secs(300), 5));
+        let loose = policy
+            .second_factor_wait(Duration::MAX)
+            .second_factor_tries(255);
+        assert_eq!(held(loose), (Duration::from_secs(3600), 20));
+        assert_eq!(policy.second_factor_tries(0).second_factor_tries, 1);
+    }
 
     #[test]
     fn poor_passwords_are_refused_by_name() {

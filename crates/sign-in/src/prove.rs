@@ -2,19 +2,21 @@
 
 use portcullis_audit::{Action, Event, Sink};
 use portcullis_core::{Reason, Secret, Timestamp, entropy};
-use portcullis_lockout::{AccountName, Error, Outcome, Reservation, Reserved, Settled};
+use portcullis_lockout::{AccountName, Error, Outcome, Reservation, Reserved, Settled, Status};
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
-use crate::attempt::Origin;
 use crate::bounded::bounded;
 use crate::decide::{self, Admission, Verified};
+use crate::error::Step;
 use crate::guard::{Inner, unhashed};
 use crate::line::Place;
 use crate::policy::PASSWORD_BYTES;
-use crate::{Attempt, Credential, Directory, HashError, SignInError};
+use crate::{Attempt, Credential, Directory, HashError, Origin, SignInError};
 
-/// An account that an attempt got through to, and the password fitted.
+/// An account that an attempt got through to, and the password fitted; at the second step that was a
+/// while ago.
 pub(crate) struct Proven {
+    pub(crate) step: Step,
     pub(crate) name: AccountName,
     pub(crate) origin: Origin,
     pub(crate) credential: Credential,
@@ -45,7 +47,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             // and nothing to learn from how soon that is said.
             let event = origin.event(Action::FailedLogin, now).user(&said);
             self.record(event.reason(Reason::BadRequest)).await?;
-            return Err(SignInError::refused(Reason::BadRequest));
+            return Err(SignInError::refused(Step::Password, Reason::BadRequest));
         };
         let Some(place) = self.lines.join(&name) else {
             return Err(SignInError::OVERLOADED);
@@ -79,6 +81,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         let reason = match (refusal, found) {
             (None, Some(credential)) => {
                 return Ok(Proven {
+                    step: Step::Password,
                     name,
                     origin,
                     credential,
@@ -93,7 +96,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             recorded = recorded.and(self.record(event(Action::Lockout)).await);
         }
         recorded?;
-        Err(SignInError::refused(reason))
+        Err(SignInError::refused(Step::Password, reason))
     }
 
     /// Whether what was proven is still so; else the refusal, recorded.
@@ -102,7 +105,11 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         if decide::still_stands(&proven.credential, found.as_ref()) {
             return Ok(());
         }
-        Err(self.refuse(proven, Reason::PasswordWrong).await)
+        let changed = match proven.step {
+            Step::Password => Reason::PasswordWrong,
+            Step::SecondFactor => Reason::ChallengeInvalid,
+        };
+        Err(self.refuse(proven, changed).await)
     }
 
     /// Refuses what was proven after all, and records that.
@@ -110,7 +117,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         let event = proven.origin.event(Action::FailedLogin, proven.now);
         let event = event.user(proven.name.as_str()).reason(reason);
         match self.record(event).await {
-            Ok(()) => SignInError::refused(reason),
+            Ok(()) => SignInError::refused(proven.step, reason),
             Err(error) => error,
         }
     }
@@ -126,13 +133,15 @@ impl<D: Directory, A: Sink> Inner<D, A> {
     }
 
     /// Takes one of the account's attempts, waiting a while for one that others hold. An account that
-    /// grants none is stood in for by one of nobody's, so that the store has as much to write.
+    /// grants none is stood in for by one of nobody's: locked or not, the store is asked once and writes
+    /// once.
     async fn reserve(
         &self,
         place: &Place<'_>,
         name: &AccountName,
         mut now: Timestamp,
     ) -> Result<Held, SignInError> {
+        let nobody = nobody()?;
         let begun = Instant::now();
         let patience = self.policy.crowd_wait.min(MAX_CROWD_WAIT);
         let deadline = begun.checked_add(patience).unwrap_or(begun);
@@ -140,8 +149,11 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         // The wait alone is held to the deadline: a reservation dropped half-way would be a failure.
         if let Ok(_turn) = timeout_at(deadline, place.turn()).await {
             loop {
-                let reserved = self.parts.lockout.reserve(name, now).await;
-                match reserved.map_err(uncounted)? {
+                if self.is_locked(name, now).await? {
+                    admission = Admission::Locked;
+                    break;
+                }
+                match self.reserve_of(name, now).await? {
                     Reserved::Granted(reservation) => {
                         return Ok(Held {
                             admission: Admission::Granted,
@@ -149,6 +161,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
                             now,
                         });
                     }
+                    // Locked since it was asked about.
                     Reserved::Locked { .. } => {
                         admission = Admission::Locked;
                         break;
@@ -159,25 +172,32 @@ impl<D: Directory, A: Sink> Inner<D, A> {
                 now = self.clock.now().max(now);
             }
         }
-        let now = self.clock.now().max(now);
-        Ok(Held {
-            admission,
-            reservation: self.stand_in(now).await?,
-            now,
-        })
+        match self.reserve_of(&nobody, now).await? {
+            Reserved::Granted(reservation) => Ok(Held {
+                admission,
+                reservation,
+                now,
+            }),
+            _ => Err(SignInError::Unavailable(Reason::Internal)),
+        }
     }
 
-    /// A reservation under a name that nobody has: 128 random bits.
-    async fn stand_in(&self, now: Timestamp) -> Result<Reservation, SignInError> {
-        let bits = entropy().map_err(|_| SignInError::Unavailable(Reason::Internal))?;
-        let name = format!("{:032x}", u128::from_be_bytes(bits));
-        let name = AccountName::parse(&name);
-        let name = name.map_err(|_| SignInError::Unavailable(Reason::Internal))?;
-        match self.parts.lockout.reserve(&name, now).await {
-            Ok(Reserved::Granted(reservation)) => Ok(reservation),
-            Ok(_) => Err(SignInError::Unavailable(Reason::Internal)),
-            Err(error) => Err(uncounted(error)),
-        }
+    pub(crate) async fn is_locked(
+        &self,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<bool, SignInError> {
+        let status = self.parts.lockout.status(name, now).await;
+        Ok(matches!(status.map_err(uncounted)?, Status::Locked { .. }))
+    }
+
+    async fn reserve_of(
+        &self,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<Reserved, SignInError> {
+        let reserved = self.parts.lockout.reserve(name, now).await;
+        reserved.map_err(uncounted)
     }
 
     /// The same look-up and the same hash whoever is asked about.
@@ -209,7 +229,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         verified.unwrap_or(Err(HashError::Failed))
     }
 
-    async fn find(
+    pub(crate) async fn find(
         &self,
         name: &AccountName,
         now: Timestamp,
@@ -230,6 +250,13 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         let settled = self.parts.lockout.settle(reservation, outcome, now).await;
         settled.map_err(uncounted)
     }
+}
+
+/// A name that nobody has: 128 random bits. Made for every attempt, since making it takes time.
+fn nobody() -> Result<AccountName, SignInError> {
+    let bits = entropy().map_err(|_| SignInError::Unavailable(Reason::Internal))?;
+    let name = format!("{:032x}", u128::from_be_bytes(bits));
+    AccountName::parse(&name).map_err(|_| SignInError::Unavailable(Reason::Internal))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form map_err wants")]

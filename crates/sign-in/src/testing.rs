@@ -1,4 +1,4 @@
-//! A hasher and a table of users for tests, which do as they are told, and the body of a fuzz target.
+//! A hasher and a table of users for tests, which do as they are told, and the bodies of fuzz targets.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,13 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portcullis_audit::{Action, Field};
-use portcullis_core::{Secret, Timestamp};
+use portcullis_core::{Next, Sealer, Secret, Timestamp};
 use portcullis_lockout::AccountName;
+use portcullis_totp_mfa::{Error, MfaPolicy, SecondFactors};
 use tokio::time::sleep;
 
 use crate::attempt::TEXT_BYTES;
+use crate::challenge::ChallengeToken;
+use crate::decide::{close, take_try};
 use crate::policy::{MAX_CHARS, MIN_CHARS, PASSWORD_BYTES, check_new};
-use crate::{Attempt, Credential, Directory, DirectoryError, HashError, Hasher, Hashing};
+use crate::state::Pending;
+use crate::{Attempt, Credential, Directory, DirectoryError, HashError, Hasher, Hashing, Origin};
 
 /// Takes as long as it is told for each password, by the runtime's clock, and hides nothing: its
 /// hashes hold the password in hexadecimal. Clones share counts and orders.
@@ -133,6 +137,16 @@ impl Hasher for StubHasher {
     }
 }
 
+/// Second factors under keys made up now, also on a store that forgets: for tests and trials.
+///
+/// # Errors
+/// Only where the system gives no randomness.
+pub fn trial_factors() -> Result<SecondFactors, Error> {
+    let key = Secret::generate::<32>;
+    let policy = MfaPolicy::new("trial")?.dangerous_allow_volatile();
+    SecondFactors::new(Sealer::new(1, &key()?)?, &key()?, policy)
+}
+
 /// A table of users in memory. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct MapDirectory(Arc<Users>);
@@ -248,17 +262,65 @@ pub fn fuzz_sign_in_attempt(data: &[u8]) {
     carries_a_beginning(&said.repeat(times.saturating_add(1)));
 }
 
+/// The body of the fuzz target `waiting_sign_in`: bytes that decode encode to the same bytes, every
+/// decision on them leaves bytes that decode, and once they have expired each decides as on none.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_waiting_sign_in(data: &[u8]) {
+    let pending = Pending::decode(data);
+    if let Some(pending) = &pending {
+        assert!(pending.fits());
+        assert_eq!(pending.encode(), data);
+    }
+    let ends = pending.as_ref().map(|pending| pending.expires_at);
+    for now in [
+        Timestamp::UNIX_EPOCH,
+        ends.unwrap_or_default(),
+        Timestamp::MAX,
+    ] {
+        let (taken, next) = take_try(Some(data), now);
+        let alive = ends.is_some_and(|ends| now < ends);
+        assert!(taken.is_none() || alive);
+        if let Next::Put { value, expires_at } = next {
+            let left = Pending::decode(value.as_bytes());
+            assert_eq!(left, taken);
+            assert_eq!(ends, Some(expires_at));
+        }
+        assert_eq!(close(Some(data), now).0, alive);
+    }
+}
+
+/// The body of the fuzz target `challenge_token`: a text that parses is spelled in the one way its bytes
+/// are.
+///
+/// # Panics
+/// When it is not.
+pub fn fuzz_challenge_token(data: &[u8]) {
+    if let Some(text) = std::str::from_utf8(data).ok()
+        && let Some(token) = ChallengeToken::parse(text)
+    {
+        assert_eq!(token.expose(), text);
+    }
+    if let Some((random, _)) = data.split_first_chunk::<32>() {
+        let made = ChallengeToken::new(&Secret::from(random.as_slice()));
+        let read = ChallengeToken::parse(made.expose());
+        assert!(read.is_some_and(|read| read.expose() == made.expose()));
+    }
+}
+
 fn carries_a_beginning(text: &str) {
-    let attempt = Attempt::new(text, Secret::from(b"".as_slice()))
+    let origin = Origin::new()
         .user_agent(text)
         .client_system(text)
         .request_id(text);
+    let attempt = Attempt::new(text, Secret::from(b"".as_slice())).origin(origin);
     let kept = attempt.name.len();
     assert!(text.starts_with(&attempt.name) && kept <= TEXT_BYTES);
     // A character has four bytes at most.
     assert!(kept == text.len() || kept > TEXT_BYTES.saturating_sub(4));
     let now = Timestamp::UNIX_EPOCH;
-    let event = attempt.origin().event(Action::FailedLogin, now);
+    let event = attempt.came_from().event(Action::FailedLogin, now);
     for field in [Field::UserAgent, Field::ClientSystem, Field::RequestId] {
         let told = event.text(field);
         assert!(told.is_some() || text.is_empty());

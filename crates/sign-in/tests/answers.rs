@@ -11,10 +11,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Desk, HASH, NOW, RIGHT, WRONG, attempt, desk, name, refused};
+use common::{Desk, HASH, NOW, RIGHT, WRONG, attempt, desk, name, refused, signed_in};
 use portcullis_audit::Action;
 use portcullis_core::{Reason, Secret};
 use portcullis_lockout::Status;
+use portcullis_sign_in::Origin;
 use portcullis_sign_in::testing::StubHasher;
 use tokio::time::Instant;
 
@@ -28,8 +29,8 @@ async fn walk(desk: &Desk, user: &str, password: &[u8]) -> (Vec<String>, Duratio
 }
 
 /// Puts and removals cost a store the same.
-fn writes(steps: &[String]) -> Vec<String> {
-    let steps = steps.iter().filter(|step| !step.ends_with("reads"));
+fn costs(steps: &[String]) -> Vec<String> {
+    let steps = steps.iter();
     steps
         .map(|step| step.replace("puts", "writes").replace("removes", "writes"))
         .collect()
@@ -46,6 +47,7 @@ async fn unknown_known_closed_and_unreadable_accounts_take_the_same_way_and_time
         ("bob", RIGHT, Reason::Internal),
     ];
     let way = [
+        "lockout reads",
         "lockout writes",
         "find",
         "verify",
@@ -60,23 +62,21 @@ async fn unknown_known_closed_and_unreadable_accounts_take_the_same_way_and_time
         };
         desk.users.map.change(&name("bob"), unreadable);
         let (steps, time, said) = walk(&desk, user, password).await;
-        assert!(!steps.iter().any(|step| step.ends_with("reads")));
-        assert_eq!(writes(&steps), way, "{user} {reason}");
+        assert_eq!(costs(&steps), way, "{user} {reason}");
         assert_eq!((time, said.as_str()), (HASH, answer), "{user} {reason}");
         assert_eq!(desk.reasons(), [reason.as_str()]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_locked_account_takes_the_same_way_and_time_but_for_one_more_question() {
+async fn a_locked_account_takes_the_very_same_way_and_time() {
     for (user, password) in [("alice", RIGHT), ("alice", WRONG), ("nobody", WRONG)] {
         let desk = desk().await;
         let open = walk(&desk, user, WRONG).await;
         desk.lockout.unlock(&name(user), NOW).await.unwrap();
         desk.lock(user).await;
         let locked = walk(&desk, user, password).await;
-        assert_eq!(writes(&locked.0), writes(&open.0));
-        assert_eq!(locked.0.len(), open.0.len() + 1);
+        assert_eq!(costs(&locked.0), costs(&open.0));
         assert_eq!((locked.1, locked.2), (open.1, open.2));
         assert_eq!(desk.reasons().last().unwrap(), "account_locked");
         assert_eq!(desk.sessions_of(user).await, 0);
@@ -106,11 +106,20 @@ async fn a_success_alone_goes_on_to_a_session_and_looks_again_before_it_is_recor
     let desk = desk().await;
     let signed_in = desk.try_as("alice", RIGHT).await.unwrap();
     let way = desk.trace.take();
-    let proven = ["lockout puts", "find", "verify", "lockout removes"];
-    assert_eq!(way[..4], proven);
-    assert_eq!(way[way.len() - 2..], ["find", "record login"]);
+    let proven = [
+        "lockout reads",
+        "lockout puts",
+        "find",
+        "verify",
+        "lockout removes",
+    ];
+    assert_eq!(way[..5], proven);
+    // Whether a second factor is enrolled is asked only once the password has proven right.
+    assert_eq!(way[5], "second-factor reads");
+    let again = ["find", "second-factor reads", "record login"];
+    assert_eq!(way[way.len() - 3..], again);
     assert!(
-        way[4..way.len() - 2]
+        way[6..way.len() - 3]
             .iter()
             .all(|step| step.starts_with("session"))
     );
@@ -172,13 +181,14 @@ async fn megabytes_are_refused_before_anything_is_counted_or_hashed() {
 #[tokio::test(start_paused = true)]
 async fn what_came_with_an_attempt_is_in_its_events_and_in_no_debug_form() {
     let desk = desk().await;
-    let attempt = attempt("alice", WRONG)
+    let origin = Origin::new()
         .address("192.0.2.1".parse().unwrap(), "peer")
         .user_agent("agent")
         .client_system("client")
         .request_id("request");
+    let attempt = attempt("alice", WRONG).origin(origin);
     assert_eq!(format!("{attempt:?}"), "Attempt(..)");
-    let error = refused(desk.sign_in.sign_in(attempt, NOW).await);
+    let error = refused(desk.sign_in.sign_in(attempt, NOW).await.map(signed_in));
     let event = &desk.sink.events()[0];
     assert_eq!(event.ip(), Some("192.0.2.1".parse().unwrap()));
     for (field, text) in [

@@ -36,17 +36,21 @@
 //! | [`AddressGate`] | listed client addresses | [`portcullis_ip_list::ClientAddress`] |
 //! | [`LimitGate`] | as many requests of a key as its quota | nothing; headers on the response |
 //! | [`BearerGate`] | a verified access token of a live session | [`portcullis_jwt::AccessToken`], [`portcullis_session::Live`] |
+//! | [`StepUpGate`] | a session that has shown a factor, strong and recent enough | nothing |
 //! | [`Check`] | what a plain function admits | what the function leaves |
 //!
 //! [`Stack`] puts them in the one safe order; [`respond`] alone turns a reason into a response;
 //! [`RecordLayer`] writes refusals to the audit log; [`ArrivalLayer`] reads the clock once.
-//! It does not route, terminate TLS or read bodies.
+//! With the feature `cookie`, `CookieSessionLayer` keeps sessions in a cookie for pages, and other
+//! sites' pages out; `SecurityHeadersLayer` says what a page never does. It does not route or terminate
+//! TLS, and reads no body but a form's, for its token.
 //!
 //! # Features
 //!
 //! - `axum`: the `ConnectInfo<SocketAddr>` of `into_make_service_with_connect_info::<SocketAddr>()` is
 //!   understood as the peer's address. Without it, or a [`PeerAddress`] that the server puts there, an
 //!   [`AddressGate`] answers 500: there is nothing to decide by.
+//! - `cookie`: the two layers for pages. They need tokio's timer and neither feature the other.
 //!
 //! Put an [`ArrivalLayer`] outermost: each request gets an id, in `X-Request-Id` too, and one instant.
 #![forbid(unsafe_code)]
@@ -55,6 +59,8 @@ mod address;
 mod arrival;
 mod bearer;
 mod check;
+#[cfg(feature = "cookie")]
+mod cookie;
 mod gate;
 mod limit;
 mod problem;
@@ -63,11 +69,19 @@ mod record;
 mod respond;
 mod service;
 mod stack;
+mod step_up;
+#[cfg(all(feature = "testing", feature = "cookie"))]
+pub mod testing;
 
 pub use address::{AddressGate, PeerAddress};
 pub use arrival::{Arrival, ArrivalLayer, ArrivalService, RequestId};
 pub use bearer::BearerGate;
 pub use check::Check;
+#[cfg(feature = "cookie")]
+pub use cookie::{
+    CookieChange, CookieError, CookieSessionLayer, CookieSessionService, CsrfToken, FormBody,
+    SecurityHeadersLayer, SecurityHeadersService, Site,
+};
 pub use gate::{Admitted, Both, Gate, Pass};
 pub use limit::{LimitGate, LimitKey, LimitPass};
 pub use problem::Problem;
@@ -76,3 +90,4 @@ pub use record::{RecordLayer, RecordPolicy, RecordService};
 pub use respond::{Refusal, Refused, respond};
 pub use service::{GateBody, GateLayer, GateService};
 pub use stack::{AddressFirst, Stack, ThenCheck, ThenLimit, ThenToken};
+pub use step_up::StepUpGate;

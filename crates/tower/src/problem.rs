@@ -52,6 +52,13 @@ impl Problem {
             Reason::PasswordChangeRequired => PASSWORD_CHANGE_REQUIRED,
             Reason::RoleMissing => ROLE_MISSING,
             Reason::SecondFactorRequired => SECOND_FACTOR_REQUIRED,
+            Reason::SecondFactorMissing => SECOND_FACTOR_MISSING,
+            // One answer on purpose, as for a password.
+            Reason::SecondFactorWrong
+            | Reason::SecondFactorReplayed
+            | Reason::SecondFactorBlocked
+            | Reason::ChallengeInvalid => SECOND_FACTOR_REFUSED,
+            Reason::CrossSite => CROSS_SITE,
             Reason::Overloaded
             | Reason::StoreContended
             | Reason::StoreUnavailable
@@ -171,6 +178,30 @@ const SECOND_FACTOR_REQUIRED: Problem = Problem {
          error_description=\"a second factor is needed\"",
     ),
     grpc_status: 16,
+};
+const SECOND_FACTOR_MISSING: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_SECOND_FACTOR_ENROLMENT_REQUIRED",
+    title: "A second factor must be enrolled first",
+    detail: "Enrol an authenticator; nothing else is open until then.",
+    challenge: None,
+    grpc_status: 9,
+};
+const SECOND_FACTOR_REFUSED: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "403_FORBIDDEN",
+    title: "The second factor is not accepted",
+    detail: "Wait for the next code, or sign in again.",
+    challenge: Some(""),
+    grpc_status: 16,
+};
+const CROSS_SITE: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_FORBIDDEN",
+    title: "The form is not one of this site's",
+    detail: "Load the page again, and send the form from there.",
+    challenge: None,
+    grpc_status: 7,
 };
 const UNAVAILABLE: Problem = Problem {
     status: StatusCode::SERVICE_UNAVAILABLE,

@@ -212,7 +212,9 @@ const fn action(reason: Reason) -> Option<Action> {
         | Reason::AddressRefused
         | Reason::RoleMissing
         | Reason::PasswordChangeRequired
-        | Reason::SecondFactorRequired => Some(Action::AccessDenied),
+        | Reason::SecondFactorRequired
+        | Reason::SecondFactorMissing
+        | Reason::CrossSite => Some(Action::AccessDenied),
         Reason::TokenMalformed
         | Reason::TokenInvalid
         | Reason::TokenExpired

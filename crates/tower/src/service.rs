@@ -143,13 +143,13 @@ pin_project! {
 }
 
 impl<B, P> GateBody<B, P> {
-    const fn admitted(body: B, pass: P) -> Self {
+    pub(crate) const fn admitted(body: B, pass: P) -> Self {
         Self {
             answer: Answer::Admitted { body, pass },
         }
     }
 
-    const fn refused(body: Full<Bytes>) -> Self {
+    pub(crate) const fn refused(body: Full<Bytes>) -> Self {
         Self {
             answer: Answer::Refused { body },
         }

@@ -1,39 +1,31 @@
 //! Everything the handlers share, put together once.
 
-use std::error::Error;
-use std::fmt::Display;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::response::Response;
 use http::StatusCode;
-use portcullis::audit::{Action, AuditError, Checkpoint, Damage, Event, Log, LogPolicy, Sink};
-use portcullis::core::{
-    AnyStore, Clock, Key, Next, Reason, Scope, Secret, Store, SystemClock, Timestamp, Value,
-};
-use portcullis::ip_list::ClientAddress;
-use portcullis::jwt::{HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier};
+use portcullis::audit::{self, Action, AuditError, Checkpoint, Event, Filter, Log, Record, Sink};
+use portcullis::core::{AnyStore, Clock, Reason, Sealer, Secret, SystemClock, Timestamp};
+use portcullis::jwt::{HmacKey, KeySet, Policy, Signer, Verifier};
 use portcullis::lockout::{AccountName, Lockout, LockoutPolicy};
-use portcullis::session::{RefreshToken, Refreshed, SessionId, SessionPolicy, Sessions};
+use portcullis::session::{Demand, Level, SessionPolicy, Sessions};
 use portcullis::sign_in::{
-    Argon2Pool, ChangeError, Hasher, Parts, SignIn, SignInError, SignInPolicy,
+    Argon2Pool, ChangeError, FactorError, Hasher, Parts, SignIn, SignInError, SignInPolicy,
 };
 use portcullis::store_sqlite::Sqlite;
-use portcullis::tower::Refusal;
-use serde_json::json;
+use portcullis::totp_mfa::{MfaPolicy, SecondFactors};
+use portcullis::tower::{Problem, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use tracing::error;
 
-use crate::answer::{No, private};
+use crate::answer::No;
 use crate::keys::RootKey;
+use crate::opening::{Fault, about, make_folder, open_log};
 use crate::settings::Settings;
-use crate::users::{Role, User, Users, one_time_password};
+use crate::users::Users;
 use crate::witness::Witness;
-
-type Fault = Box<dyn Error + Send + Sync>;
 
 /// What the handlers share.
 pub(crate) struct App {
@@ -44,24 +36,20 @@ pub(crate) struct App {
     pub(crate) lockout: Arc<Lockout<AnyStore>>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) log: Log,
-    signer: Signer,
-    hasher: Arc<dyn Hasher>,
+    pub(crate) second_factors: SecondFactors,
+    /// The key that pages' cookies are made under.
+    pub(crate) cookie_key: Secret,
+    pub(crate) signer: Signer,
+    pub(crate) hasher: Arc<dyn Hasher>,
+    pub(crate) store: AnyStore,
     audit_folder: PathBuf,
     audit_key: Secret,
-    store: Sqlite,
+    sqlite: Sqlite,
     witness: Arc<Witness>,
     /// One for each piece of work that outlives its request.
     tasks: Arc<Semaphore>,
     /// One for each reader of the audit log.
     readers: Arc<Semaphore>,
-}
-
-/// What becomes the tokens of an answer.
-pub(crate) struct Pair<'a> {
-    pub(crate) user: &'a str,
-    pub(crate) session: SessionId,
-    pub(crate) refresh_token: RefreshToken,
-    pub(crate) client_system: Option<&'a str>,
 }
 
 impl App {
@@ -74,6 +62,7 @@ impl App {
     ) -> Result<Arc<Self>, Fault> {
         // What is wrong with the settings is said before anything is made.
         let admin = AccountName::parse(&settings.admin).map_err(about("--admin"))?;
+        let mfa_policy = MfaPolicy::new(&settings.issuer).map_err(about("--issuer"))?;
         let data = settings.data.as_path();
         let database = data.join("portcullis.db");
         let key_file = settings.root_key_file();
@@ -101,26 +90,14 @@ impl App {
         )
         .await?;
 
-        let session_policy =
-            SessionPolicy::default().grace(Duration::from_secs(settings.refresh_grace_secs));
-        let sessions = Arc::new(Sessions::new(
-            store.clone(),
-            root.derive("sessions"),
-            session_policy,
-        )?);
-        let lockout_policy = LockoutPolicy::new(5, Duration::from_secs(settings.lockout_secs))?;
-        let lockout = Arc::new(Lockout::new(store, lockout_policy));
+        let parts = parts(&settings, &root, &store, (&users, &log), mfa_policy)?;
         let hasher: Arc<dyn Hasher> = Arc::new(Argon2Pool::default());
         let keys = KeySet::new(HmacKey::new("1", root.derive("tokens"))?);
         let policy = Policy::access("http://localhost", "auth-service")?
             // Signed and verified by one clock: there is nothing to be lenient about.
             .leeway_secs(0)?;
-        let parts = Parts {
-            directory: users.clone(),
-            sink: log.clone(),
-            lockout: Arc::clone(&lockout),
-            sessions: Arc::clone(&sessions),
-        };
+        let (lockout, sessions) = (Arc::clone(&parts.lockout), Arc::clone(&parts.sessions));
+        let second_factors = parts.second_factors.clone();
         let sign_in_policy = SignInPolicy::default();
         let sign_in = SignIn::new(parts, Arc::clone(&hasher), SystemClock, sign_in_policy).await?;
         let app = Self {
@@ -130,11 +107,14 @@ impl App {
             lockout,
             verifier: Arc::new(Verifier::new(&keys, policy.clone())),
             log,
+            second_factors,
+            cookie_key: root.derive("cookies"),
             signer: Signer::new(&keys, policy),
             hasher,
+            store,
             audit_folder,
             audit_key,
-            store: sqlite,
+            sqlite,
             witness,
             tasks: Arc::new(Semaphore::new(TASKS)),
             readers: Arc::new(Semaphore::new(READERS)),
@@ -145,184 +125,9 @@ impl App {
         Ok(Arc::new(app))
     }
 
-    /// Makes the first administrator where there is no user at all, and gives the administrator a new
-    /// one-time password where that is asked for.
-    async fn first_admin(
-        &self,
-        name: &AccountName,
-        announce: &mut impl FnMut(&str),
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let unhashed = |_| "the administrator's password could not be hashed or kept";
-        let unrecorded = |_| "the audit log takes no record";
-        let password = if self.users.list(now).await?.is_empty() {
-            let email = self.settings.admin_email.clone();
-            let made = self.new_user(name, email, Role::Admin, now).await;
-            let (user, password) = made.map_err(unhashed)?;
-            let event = Event::new(Action::UserCreated, now).target(&user.name);
-            self.record(event).await.map_err(unrecorded)?;
-            self.users.create(user, now).await?;
-            password
-        } else if self.settings.reset_admin {
-            let admin = self.users.get(name.as_str(), now).await?;
-            if admin.is_none_or(|user| user.role != Role::Admin) {
-                let name = name.as_str();
-                return Err(format!(
-                    "--reset-admin: {name} is no administrator; say which with --admin"
-                )
-                .into());
-            }
-            let event = Event::new(Action::PasswordChanged, now).target(name.as_str());
-            self.record(event).await.map_err(unrecorded)?;
-            let reset = self.reset(name, now).await;
-            reset.map_err(unhashed)?.1
-        } else {
-            return Ok(());
-        };
-        announce(&format!("administrator: {}", name.as_str()));
-        let password = String::from_utf8_lossy(password.expose()).into_owned();
-        announce(&format!(
-            "one-time password: {password} (shown once; change it at the first login)"
-        ));
-        Ok(())
-    }
-
-    /// Gives a user a new one-time password, lifts a lock of the account, and ends its sessions.
-    pub(crate) async fn reset(
-        &self,
-        name: &AccountName,
-        now: Timestamp,
-    ) -> Result<(User, Secret), No> {
-        let password = one_time_password().map_err(|_| Reason::Internal)?;
-        let hashed = self.hasher.hash(password.clone()).await;
-        let hash = hashed.map_err(|_| overloaded())?;
-        let user = self.users.reset_password(name.as_str(), hash, now).await?;
-        let ended = self.sessions.revoke_all(name.as_str(), now).await;
-        ended.map_err(|error| error.reason())?;
-        let unlocked = self.lockout.unlock(name, now).await;
-        unlocked.map_err(|error| error.reason())?;
-        Ok((user, password))
-    }
-
-    /// A user with a one-time password, not yet kept.
-    pub(crate) async fn new_user(
-        &self,
-        name: &AccountName,
-        email: String,
-        role: Role,
-        now: Timestamp,
-    ) -> Result<(User, Secret), No> {
-        let password = one_time_password().map_err(|_| Reason::Internal)?;
-        let hash = self
-            .hasher
-            .hash(password.clone())
-            .await
-            .map_err(|_| overloaded())?;
-        let user = User {
-            name: name.as_str().to_owned(),
-            email,
-            role,
-            password_hash: hash,
-            enabled: true,
-            must_change_password: true,
-            epoch: 1,
-            created_at: now.as_unix_nanos(),
-        };
-        Ok((user, password))
-    }
-
     /// The present instant, for what comes after a long wait.
     pub(crate) fn now(&self) -> Timestamp {
         SystemClock.now()
-    }
-
-    /// An access token and the refresh token as the answer of a login or a refresh.
-    pub(crate) async fn pair(
-        &self,
-        pair: Pair<'_>,
-        client: &ClientAddress,
-        now: Timestamp,
-    ) -> Result<Response, No> {
-        let user = self
-            .users
-            .get(pair.user, now)
-            .await?
-            .ok_or(Reason::TokenRevoked)?;
-        let claims = UserClaims {
-            email: user.email,
-            role: user.role.as_str().to_owned(),
-            client_id: pair.client_system.unwrap_or("auth-service").to_owned(),
-            security: Security {
-                second_factor_verified: false,
-                ip: client.ip().to_string(),
-            },
-        };
-        let session = pair.session.to_string();
-        let subject = Subject::new(&user.name).session(&session);
-        let life = self.settings.access_token_life();
-        let signed = self.signer.sign(&claims, subject, now, life);
-        let access_token = signed.map_err(|_| Reason::Internal)?;
-        Ok(private(Json(json!({
-            "access_token": access_token,
-            "token_type": "Bearer",
-            "expires_in": life.as_secs(),
-            "refresh_token": pair.refresh_token.expose(),
-            "session": session,
-            "must_change_password": user.must_change_password,
-        }))))
-    }
-
-    /// Refuses, and ends the session, where the account was closed or its credential changed since
-    /// the session began.
-    pub(crate) async fn still_valid(
-        &self,
-        refreshed: &Refreshed,
-        now: Timestamp,
-    ) -> Result<(), No> {
-        let user = self.users.get(&refreshed.user, now).await?;
-        if user.is_some_and(|user| user.enabled && user.epoch == refreshed.epoch) {
-            return Ok(());
-        }
-        self.sessions
-            .revoke(&refreshed.session, now)
-            .await
-            .map_err(|error| error.reason())?;
-        Err(No::from(Reason::TokenRevoked))
-    }
-
-    /// Notes which client application a session was started from, for the tokens of its refreshes.
-    pub(crate) async fn remember_client(
-        &self,
-        session: &SessionId,
-        client_system: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), No> {
-        let Some(client_system) = client_system else {
-            return Ok(());
-        };
-        let value = Value::new(client_system.as_bytes());
-        // As long as the longest session: thirty days.
-        let expires_at = now.saturating_add(Duration::from_secs(30 * 24 * 3600));
-        let note = move |_: Option<&[u8]>| {
-            let value = value.clone();
-            ((), Next::Put { value, expires_at })
-        };
-        let key = Key::new(CLIENT, session.as_bytes());
-        Ok(self.store.update(key, now, note).await?)
-    }
-
-    /// The client application that a session was started from, if it said.
-    pub(crate) async fn client_of(
-        &self,
-        session: &SessionId,
-        now: Timestamp,
-    ) -> Result<Option<String>, No> {
-        let read = |current: Option<&[u8]>| {
-            let text = current.and_then(|bytes| std::str::from_utf8(bytes).ok());
-            (text.map(str::to_owned), Next::Keep)
-        };
-        let key = Key::new(CLIENT, session.as_bytes());
-        Ok(self.store.update(key, now, read).await?)
     }
 
     /// Runs `work` apart from its request, which is dropped when the caller hangs up: what was done by
@@ -349,6 +154,19 @@ impl App {
         permit.map_err(|_| overloaded())
     }
 
+    /// The records that fit, read off the async threads.
+    pub(crate) async fn read_audit(&self, filter: Filter) -> Result<Vec<Record>, No> {
+        let (folder, key) = self.audit_place();
+        let reading = self.reading()?;
+        let found = spawn_blocking(move || {
+            let found = audit::query(&folder, &key, &filter);
+            drop(reading);
+            found
+        });
+        let found = found.await.map_err(|_| Reason::Internal)?;
+        found.map_err(|error| self.audit_fault(&error))
+    }
+
     /// Records an event before anything is answered; a log that cannot be written refuses.
     pub(crate) async fn record(&self, event: Event) -> Result<(), No> {
         match self.log.record(event).await {
@@ -373,13 +191,46 @@ impl App {
         Ok(self.witness.last(now).await?)
     }
 
+    /// What an act that changes a user asks of the administrator's session: a code of the authenticator
+    /// in hand, and not long ago.
+    pub(crate) fn step_up_demand(&self) -> Demand {
+        Demand::require(Level::Authenticator, self.settings.step_up())
+    }
+
     /// What a failed login says: little.
     pub(crate) fn refusal(&self, error: &SignInError) -> No {
         match error {
             SignInError::Overloaded { retry_after } => {
                 No::from(Refusal::new(Reason::Overloaded).retry_after(*retry_after))
             }
-            error => No::from(error.log_reason()),
+            // The log of the service learns the reason where the answer is the same.
+            error if Problem::of(error.log_reason()) == Problem::of(error.wire_reason()) => {
+                No::from(error.log_reason())
+            }
+            error => No::from(error.wire_reason()),
+        }
+    }
+
+    /// What a failed change of the second factor says.
+    pub(crate) fn factor_refusal(&self, error: &FactorError) -> No {
+        let conflict =
+            |detail: &'static str| No::Problem(StatusCode::CONFLICT, "409_CONFLICT", detail.into());
+        match error {
+            FactorError::SignIn(error) => self.refusal(error),
+            FactorError::AlreadyEnrolled => conflict("An authenticator is enrolled already."),
+            FactorError::NotEnrolled => conflict("No authenticator is enrolled."),
+            FactorError::NotPending => {
+                conflict("No enrolment is under way, or its time is over: begin anew.")
+            }
+            FactorError::NotByRecoveryCode => No::Problem(
+                StatusCode::FORBIDDEN,
+                "403_FORBIDDEN",
+                "A recovery code does not do this; a code of the authenticator does.".into(),
+            ),
+            FactorError::AccountRefused => {
+                No::content("An authenticator cannot show the account's name.")
+            }
+            _ => No::from(Reason::Internal),
         }
     }
 
@@ -410,12 +261,11 @@ impl App {
             .map_err(|_| "the stop was not recorded")?;
         self.log.close().await;
         self.witness.keep(&self.log.checkpoint(), now).await?;
-        self.store.close().await;
+        self.sqlite.close().await;
         Ok(())
     }
 }
 
-const CLIENT: Scope = Scope::new("client-of-session");
 /// Work under way for callers who may have hung up.
 const TASKS: usize = 4096;
 /// Readers of the audit log at once: each may hold a segment in memory.
@@ -423,66 +273,29 @@ const READERS: usize = 2;
 /// How long a stop waits for work under way.
 const REST: Duration = Duration::from_secs(5);
 
-/// Opens the log, and refuses one that is not what it had come to.
-async fn open_log(
+/// What sign-in is put together from.
+fn parts(
     settings: &Settings,
-    folder: &Path,
-    key: &Secret,
-    witness: &Witness,
-    now: Timestamp,
-    announce: &mut impl FnMut(&str),
-) -> Result<Log, Fault> {
-    let place = folder.display();
-    make_folder(folder).map_err(about(&place))?;
-    let opened = Log::open(folder, key, LogPolicy::default(), now);
-    let (log, recovery) = opened.map_err(|error| match error {
-        AuditError::InUse => format!("{place}: another auth-service is running on this data"),
-        AuditError::Damaged(finding) if finding.damage == Damage::WrongKey => {
-            let file = settings.root_key_file();
-            format!(
-                "{place}: {} is not the key that this log was made with",
-                file.display()
-            )
-        }
-        AuditError::Damaged(finding) => format!(
-            "{place}: the log is not as it was written ({finding}); keep a copy for whoever \
-             investigates, and move the folder away to begin a new log"
-        ),
-        error => format!("{place}: {error}"),
-    })?;
-    if recovery.torn_bytes > 0 {
-        announce(&format!(
-            "audit log: {} bytes of an unfinished record do not count any more",
-            recovery.torn_bytes
-        ));
-    }
-    if let Err(error) = witness.confirm(folder, key, now).await? {
-        if !settings.accept_audit_loss {
-            return Err(format!(
-                "{place}: {error}; put the log back, or start once with --accept-audit-loss"
-            )
-            .into());
-        }
-        announce(&format!("audit log: going on although {error}"));
-        witness.keep(&log.checkpoint(), now).await?;
-    }
-    Ok(log)
+    root: &RootKey,
+    store: &AnyStore,
+    (users, log): (&Users, &Log),
+    mfa_policy: MfaPolicy,
+) -> Result<Parts<Users, Log>, Fault> {
+    let grace = Duration::from_secs(settings.refresh_grace_secs);
+    let session_policy = SessionPolicy::default().grace(grace);
+    let sessions = Sessions::new(store.clone(), root.derive("sessions"), session_policy)?;
+    let lockout_policy = LockoutPolicy::new(5, Duration::from_secs(settings.lockout_secs))?;
+    let sealer = Sealer::new(1, &root.derive("sealing"))?;
+    Ok(Parts {
+        directory: users.clone(),
+        sink: log.clone(),
+        lockout: Arc::new(Lockout::new(store.clone(), lockout_policy)),
+        sessions: Arc::new(sessions),
+        second_factors: SecondFactors::new(sealer, &root.derive("pepper"), mfa_policy)?,
+        store: store.clone(),
+    })
 }
 
-/// Puts what an error is about before it.
-fn about<E: Display>(what: impl Display) -> impl FnOnce(E) -> Fault {
-    move |error| format!("{what}: {error}").into()
-}
-
-fn overloaded() -> No {
+pub(crate) fn overloaded() -> No {
     No::from(Refusal::new(Reason::Overloaded).retry_after(Duration::from_secs(1)))
-}
-
-/// Makes a folder for its owner alone.
-fn make_folder(folder: &std::path::Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }

@@ -2,8 +2,7 @@
 
 use http::request;
 use portcullis::core::{Reason, Timestamp};
-use portcullis::jwt::{AccessToken, UserClaims};
-use portcullis::session::{Live, SessionId};
+use portcullis::session::{Demand, Live};
 use portcullis::tower::{Admitted, Gate, Refusal};
 
 use crate::answer::No;
@@ -12,19 +11,21 @@ use crate::users::{Role, User, Users};
 /// The caller, in the extensions of a request that the account gate admitted.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// The account as it is now, not as it was when the token was made.
+    /// The account as it is now, not as it was when the session began.
     pub(crate) user: User,
-    /// The session the token belongs to.
-    pub(crate) session: SessionId,
+    /// The session of the request.
+    pub(crate) session: Live,
 }
 
 /// Looks the account up on every request: a closed account, a changed credential and a lost role
-/// count at once, and an account whose password must be changed first may do nothing else.
+/// count at once. An account whose password must be changed first may do nothing else, nor may an
+/// administrator without a second factor but enrol one.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountGate {
     users: Users,
     role: Option<Role>,
     before_password_change: bool,
+    before_enrolment: bool,
 }
 
 impl AccountGate {
@@ -34,51 +35,71 @@ impl AccountGate {
             users,
             role: None,
             before_password_change: false,
+            before_enrolment: false,
         }
     }
 
     /// Admits administrators.
-    pub(crate) const fn admin(users: Users) -> Self {
+    pub(crate) fn admin(users: Users) -> Self {
         Self {
-            users,
             role: Some(Role::Admin),
-            before_password_change: false,
+            ..Self::any(users)
         }
     }
 
-    /// Admits those whose password must be changed, too.
-    pub(crate) const fn before_password_change(mut self) -> Self {
-        self.before_password_change = true;
+    /// Admits those who must enrol a second factor, too.
+    pub(crate) const fn before_enrolment(mut self) -> Self {
+        self.before_enrolment = true;
         self
     }
+
+    /// Admits those whose password must be changed, too, which comes before an enrolment.
+    pub(crate) const fn before_password_change(mut self) -> Self {
+        self.before_password_change = true;
+        self.before_enrolment()
+    }
+
+    fn decide(&self, user: &User, session: &Live, now: Timestamp) -> Result<(), Reason> {
+        match standing(user, session, now) {
+            Err(Reason::PasswordChangeRequired) if self.before_password_change => {}
+            Err(Reason::SecondFactorMissing) if self.before_enrolment => {}
+            refused => refused?,
+        }
+        if self.role.is_some_and(|role| role != user.role) {
+            return Err(Reason::RoleMissing);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an account may do anything in that session, and if not, what it must do first.
+pub(crate) fn standing(user: &User, session: &Live, now: Timestamp) -> Result<(), Reason> {
+    // The epoch tells also where ending the sessions was interrupted.
+    if !user.enabled || user.epoch != session.epoch() {
+        return Err(Reason::TokenRevoked);
+    }
+    if user.must_change_password {
+        return Err(Reason::PasswordChangeRequired);
+    }
+    if user.role == Role::Admin && !session.meets(&Demand::second_factor(), now) {
+        return Err(Reason::SecondFactorMissing);
+    }
+    Ok(())
 }
 
 impl Gate for AccountGate {
     type Pass = Admitted;
 
     async fn admit(&self, head: &mut request::Parts, now: Timestamp) -> Result<Admitted, Refusal> {
-        let token = head
-            .extensions
-            .get::<AccessToken<UserClaims>>()
-            .ok_or(Reason::Internal)?;
-        let live = head.extensions.get::<Live>().ok_or(Reason::Internal)?;
-        let (session, epoch) = (live.session(), live.epoch());
-        let found = self.users.get(&token.registered().sub, now).await;
+        let session = head.extensions.get::<Live>().ok_or(Reason::Internal)?;
+        let session = session.clone();
+        let found = self.users.get(session.user(), now).await;
         let user = match found.map_err(No::from) {
             Ok(user) => user.ok_or(Reason::TokenRevoked)?,
             Err(No::Refused(refusal)) => return Err(refusal),
             Err(No::Problem(..)) => return Err(Refusal::new(Reason::Internal)),
         };
-        // The epoch tells also where ending the sessions was interrupted.
-        if !user.enabled || user.epoch != epoch {
-            return Err(Refusal::new(Reason::TokenRevoked));
-        }
-        if user.must_change_password && !self.before_password_change {
-            return Err(Refusal::new(Reason::PasswordChangeRequired));
-        }
-        if self.role.is_some_and(|role| role != user.role) {
-            return Err(Refusal::new(Reason::RoleMissing));
-        }
+        self.decide(&user, &session, now)?;
         head.extensions.insert(Caller { user, session });
         Ok(Admitted)
     }
@@ -88,7 +109,9 @@ impl Gate for AccountGate {
 mod tests {
     use super::*;
     use portcullis::core::{AnyStore, Memory, Secret};
-    use portcullis::jwt::{HmacKey, KeySet, Policy, Security, Signer, Subject, Verifier};
+    use portcullis::jwt::{
+        HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier,
+    };
     use portcullis::session::{Factor, Method, SessionPolicy, Sessions};
     use portcullis::tower::BearerGate;
     use std::sync::Arc;

@@ -4,15 +4,20 @@
 //! the story.
 #![forbid(unsafe_code)]
 
+mod acts;
 mod answer;
 mod app;
 mod caller;
+mod first;
 mod keys;
 mod log;
+mod opening;
 mod origin;
+mod pages;
 mod routes;
 mod serve;
 mod settings;
+mod tokens;
 mod users;
 mod witness;
 

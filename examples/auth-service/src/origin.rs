@@ -6,7 +6,7 @@ use http::request::Parts;
 use portcullis::audit::{Action, Event};
 use portcullis::core::{Reason, Timestamp};
 use portcullis::ip_list::ClientAddress;
-use portcullis::sign_in::Attempt;
+use portcullis::sign_in;
 use portcullis::tower::{Arrival, RequestId};
 
 use crate::answer::No;
@@ -34,11 +34,12 @@ impl Origin {
         event.user_agent(&self.user_agent)
     }
 
-    /// The same said of an attempt to sign in.
-    pub(crate) fn of(&self, attempt: Attempt) -> Attempt {
-        attempt
+    /// The same for what is said to sign in, from that client application.
+    pub(crate) fn of(&self, client_system: Option<&str>) -> sign_in::Origin {
+        sign_in::Origin::new()
             .address(self.client.ip(), self.client.source().as_str())
             .user_agent(&self.user_agent)
+            .client_system(client_system.unwrap_or_default())
             .request_id(&self.request_id)
     }
 }

@@ -17,7 +17,7 @@ use crate::routes;
 use crate::settings::Settings;
 
 /// Runs the service until it is told to stop.
-pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub(crate) async fn serve(mut settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
     if !settings.address.ip().is_loopback() {
         return Err(
             "without TLS only a loopback address is served: no token goes over plain HTTP".into(),
@@ -27,9 +27,12 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
     // The port first: a service that cannot listen must not have made anybody's password.
     let listener = TcpListener::bind(settings.address).await;
     let listener = listener.map_err(|error| format!("{}: {error}", settings.address))?;
+    // The port that was given, where any would do: pages know what site they are of.
+    settings.address = listener.local_addr()?;
+    let address = settings.address;
     let app = App::open(settings, now, &mut announce).await?;
     announce("how to use it: GET /, or examples/auth-service/README.md");
-    announce(&format!("listening on http://{}", listener.local_addr()?));
+    announce(&format!("listening on http://{address}"));
     let started = app.record(Event::new(Action::ServiceStarted, now)).await;
     started.map_err(|_| "the audit log takes no record")?;
 

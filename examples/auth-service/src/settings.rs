@@ -62,6 +62,11 @@ pub(crate) struct Settings {
     #[arg(long)]
     pub(crate) reset_admin: bool,
 
+    /// Take the administrator's second factor away at this start and end its sessions. For an
+    /// authenticator that was lost with all recovery codes.
+    #[arg(long)]
+    pub(crate) reset_second_factor: bool,
+
     /// Go on although the audit log is not the one that the database remembers: records are lost. For
     /// one start, after that was looked into.
     #[arg(long)]
@@ -83,7 +88,22 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub lockout_secs: u64,
 
-    /// How many logins and password changes one client address may try in a window: never more in any
+    /// How recently an administrator must have shown a code of the authenticator to change a user, in
+    /// seconds.
+    #[arg(long, env = "PORTCULLIS_STEP_UP_SECS", default_value_t = 300, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub step_up_secs: u64,
+
+    /// What authenticator applications show beside the codes: 1 to 64 printable characters, no colon.
+    #[arg(
+        long,
+        env = "PORTCULLIS_ISSUER",
+        default_value = "portcullis",
+        value_name = "NAME"
+    )]
+    pub issuer: String,
+
+    /// How many logins, second factors and password changes one client address may try in a window: never more in any
     /// window, up to 64; more than that are paced smoothly.
     #[arg(long, env = "PORTCULLIS_AUTHENTICATION_LIMIT", default_value_t = 10, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -138,6 +158,11 @@ impl Settings {
         Duration::from_secs(self.access_token_secs)
     }
 
+    /// How recent a second factor must be for what changes a user.
+    pub(crate) fn step_up(&self) -> Duration {
+        Duration::from_secs(self.step_up_secs)
+    }
+
     /// The window of the limits.
     pub(crate) fn limit_window(&self) -> Duration {
         Duration::from_secs(self.limit_window_secs)
@@ -186,8 +211,12 @@ mod tests {
         let settings = parse(&[]).unwrap();
         assert_eq!(settings.address.to_string(), "127.0.0.1:8080");
         assert_eq!(
-            (settings.access_token_secs, settings.lockout_secs),
-            (3600, 1800)
+            (
+                settings.access_token_secs,
+                settings.lockout_secs,
+                settings.step_up_secs
+            ),
+            (3600, 1800, 300)
         );
         let limits = (
             settings.authentication_limit,

@@ -18,10 +18,14 @@ use std::time::{Duration, SystemTime};
 
 use portcullis::audit::Action;
 use serde_json::{Value, json};
-use support::{ADMIN_PASSWORD, Answer, Client, Service, UNLIMITED, data, fresh, send, until};
+use support::{
+    ADMIN_PASSWORD, Answer, Client, Factor, Service, UNLIMITED, data, fresh, send, until,
+};
 
 const PASSWORD: &str = "alice's own long phrase";
 const WRONG: &str = "hunter2 hunter2 hunter2";
+/// Right for one secret in a million at a time.
+const WRONG_CODE: &str = "000000";
 
 #[test]
 fn an_audit_record_says_who_did_what_from_where_and_no_secret() {
@@ -129,13 +133,85 @@ fn members(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().unwrap().iter()
 }
 
+/// Bob's: enrolled, asked for, shown, refused, blocked, renewed and removed.
+fn acts_with_a_second_factor(client: Client, admin: &str, acts: &mut Acts) {
+    let user = json!({"username": "bob", "email": "bob@example.org", "role": "user"});
+    let made = client.post("/v1/users", Some(admin), &user).expect(201);
+    let bob = client.take_over("bob", &made.text("one_time_password"), PASSWORD);
+    let of_bob = |action: &str, session: &Answer| json!({"action": action, "user_id": "bob", "session": session.text("session")});
+    let refused = |action: &str, session: &Answer| {
+        let mut refused = of_bob(action, session);
+        refused["reason"] = "second_factor_wrong".into();
+        refused
+    };
+
+    let token = bob.text("access_token");
+    let begun = client.post("/v1/second-factor/enrol", Some(&token), &json!({}));
+    let secret = begun.expect(200).text("secret");
+    let mut factor = Factor {
+        secret,
+        recovery_codes: Vec::new(),
+    };
+    let confirm = |code: &str| {
+        let typed = json!({"code": code});
+        client.post("/v1/second-factor/confirm", Some(&token), &typed)
+    };
+    acts.left(403, &[refused("step_up_failed", &bob)], || {
+        confirm("no code")
+    });
+    let confirmed = acts.left(200, &[of_bob("factor_enrolled", &bob)], || {
+        confirm(&factor.code(-1))
+    });
+    let codes = confirmed.json();
+    let codes = codes["recovery_codes"].as_array().unwrap().iter();
+    factor.recovery_codes = codes
+        .map(|code| code.as_str().unwrap().to_owned())
+        .collect();
+
+    let asked = json!({"action": "second_factor_asked", "user_id": "bob"});
+    let challenged = acts.left(401, &[asked], || client.login("bob", PASSWORD));
+    let wrong =
+        json!({"action": "failed_login", "user_id": "bob", "reason": "second_factor_wrong"});
+    acts.left(401, &[wrong], || client.answer(&challenged, "no code"));
+    let used = json!({"action": "recovery_code_used", "user_id": "bob"});
+    let (bob, left) = acts.act(200, || {
+        client.answer(&challenged, &factor.recovery_codes[0])
+    });
+    left.extend([used.clone(), of_bob("login", &bob)]);
+    let over = json!({"action": "failed_login", "reason": "challenge_invalid"});
+    acts.left(401, &[over], || {
+        client.answer(&challenged, &factor.recovery_codes[1])
+    });
+
+    let token = bob.text("access_token");
+    let typed = |path: &str, code: &str| client.post(path, Some(&token), &json!({"code": code}));
+    acts.left(200, &[of_bob("step_up", &bob)], || {
+        typed("/v1/step-up", &factor.code(0))
+    });
+    acts.left(200, &[of_bob("recovery_codes_made", &bob)], || {
+        let renewed = typed("/v1/second-factor/recovery-codes", &factor.code(1));
+        let codes = renewed.json();
+        factor.recovery_codes = vec![codes["recovery_codes"][0].as_str().unwrap().to_owned()];
+        renewed
+    });
+    for guess in 1..=100 {
+        let blocked = of_bob("factor_blocked", &bob);
+        let records = [refused("step_up_failed", &bob), blocked];
+        let count = if guess == 100 { 2 } else { 1 };
+        acts.left(403, &records[..count], || typed("/v1/step-up", WRONG_CODE));
+    }
+    acts.left(204, &[used, of_bob("factor_removed", &bob)], || {
+        typed("/v1/second-factor/remove", &factor.recovery_codes[0])
+    });
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn each_act_leaves_its_own_record_and_none_of_another() {
     // One limit that can be reached, and whose calls do not come back meanwhile.
     let flags = [
         "--authentication-limit=1000000",
-        "--validation-limit=12",
+        "--validation-limit=24",
         "--user-management-limit=1000000",
         "--limit-window-secs=86400",
         "--refresh-grace-secs=0",
@@ -230,6 +306,8 @@ fn each_act_leaves_its_own_record_and_none_of_another() {
     acts.left(200, &[by_admin("audit_verified")], || {
         client.get("/v1/audit/verify", Some(&admin))
     });
+
+    acts_with_a_second_factor(client, &admin, &mut acts);
 
     while client.get("/v1/me", Some(&admin)).status == 200 {}
     let limited = json!({"action": "rate_limited", "reason": "rate_limited"});

@@ -50,6 +50,7 @@ fn told(format: &str) -> (Vec<Made>, String, Vec<String>) {
     let one_time = service.one_time_password();
     let admin = client.take_over("admin", &one_time, ADMIN_PASSWORD);
     let token = admin.text("access_token");
+    let factor = client.enrol(&token);
     let user = json!({"username": "alice", "email": "alice@example.org", "role": "user"});
     let new_user = client.post("/v1/users", Some(&token), &user).expect(201);
     let first = new_user.text("one_time_password");
@@ -75,6 +76,8 @@ fn told(format: &str) -> (Vec<Made>, String, Vec<String>) {
     .map(str::to_owned)
     .into();
     secrets.extend([one_time, first, reset.text("one_time_password")]);
+    secrets.push(factor.secret);
+    secrets.extend(factor.recovery_codes);
     for answer in [&admin, &alice, &refresh] {
         secrets.extend([answer.text("access_token"), answer.text("refresh_token")]);
     }

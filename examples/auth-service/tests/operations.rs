@@ -16,8 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 use support::{
-    ADMIN_PASSWORD, Client, Service, UNLIMITED, answer, binary, data, fails_to_start, fresh, send,
-    unlimited, until,
+    Client, Service, UNLIMITED, answer, binary, data, fails_to_start, fresh, send, unlimited, until,
 };
 
 #[test]
@@ -116,10 +115,7 @@ fn a_log_that_lost_records_is_not_gone_on_with_unseen() {
             .any(|line| line.starts_with("audit log: going on although"))
     );
     let client = Client(service.address);
-    let admin = client
-        .login("admin", ADMIN_PASSWORD)
-        .expect(200)
-        .text("access_token");
+    let admin = client.admin_again(&folder).expect(200).text("access_token");
     let verified = client
         .get("/v1/audit/verify", Some(&admin))
         .expect(200)
@@ -169,8 +165,10 @@ fn sessions_and_the_log_outlive_a_stop_and_a_start() {
 
 #[test]
 fn a_login_under_way_is_answered_whole_when_the_service_is_told_to_stop() {
-    let (folder, mut service, _) = fresh(UNLIMITED);
-    let body = json!({"username": "admin", "password": ADMIN_PASSWORD}).to_string();
+    let (folder, mut service, admin) = fresh(UNLIMITED);
+    let alice = Client(service.address);
+    alice.make_user(&admin, "alice", "the phrase of one who waits");
+    let body = json!({"username": "alice", "password": "the phrase of one who waits"}).to_string();
     let length = body.len();
     let head = format!(
         "POST /v1/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
@@ -193,7 +191,9 @@ fn a_login_under_way_is_answered_whole_when_the_service_is_told_to_stop() {
 
     let service = Service::start(&data(&folder), UNLIMITED);
     let client = Client(service.address);
-    let admin = login.text("access_token");
+    client
+        .get("/v1/me", Some(&login.text("access_token")))
+        .expect(200);
     let read = client
         .get("/v1/audit?after=0&limit=1000", Some(&admin))
         .expect(200)
@@ -306,9 +306,7 @@ fn the_root_key_lies_apart_from_the_data_and_where_it_is_told_to() {
     let flag = format!("--root-key={}", moved.display());
     let flags: Vec<&str> = UNLIMITED.iter().copied().chain([&*flag]).collect();
     let service = Service::start(&data(&folder), &flags);
-    Client(service.address)
-        .login("admin", ADMIN_PASSWORD)
-        .expect(200);
+    Client(service.address).admin_again(&folder).expect(200);
     assert!(
         !made.exists(),
         "the key that was named is the one that is used"

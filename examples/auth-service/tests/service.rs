@@ -55,7 +55,18 @@ fn a_one_time_password_opens_nothing_but_its_own_change() {
     // The change ended every session, and the one-time password is spent.
     client.get("/v1/me", Some(&token)).expect(401);
     client.login("admin", &one_time).expect(401);
-    client.login("admin", ADMIN_PASSWORD).expect(200);
+    // An administrator without a second factor does nothing but enrol one.
+    let admin = client.login("admin", ADMIN_PASSWORD).expect(200);
+    let token = admin.text("access_token");
+    for path in ["/v1/users", "/v1/lockouts", "/v1/audit"] {
+        assert_eq!(
+            client.get(path, Some(&token)).expect(403).code(),
+            "403_SECOND_FACTOR_ENROLMENT_REQUIRED"
+        );
+    }
+    client.get("/v1/me", Some(&token)).expect(200);
+    client.enrol(&token);
+    client.get("/v1/users", Some(&token)).expect(200);
 }
 
 #[test]
@@ -146,9 +157,9 @@ fn a_closed_account_is_out_on_its_next_request_and_refresh() {
 #[test]
 fn an_access_token_expires_and_is_told_apart_from_an_invalid_one() {
     let flags = unlimited(&["--access-token-secs=2"]);
-    let (_folder, service, _) = fresh(&flags);
+    let (folder, service, _) = fresh(&flags);
     let client = Client(service.address);
-    let admin = client.login("admin", ADMIN_PASSWORD).expect(200);
+    let admin = client.admin_again(&folder).expect(200);
     let token = admin.text("access_token");
     client.get("/v1/me", Some(&token)).expect(200);
     let mut expired = client.get("/v1/me", Some(&token));
@@ -200,11 +211,17 @@ fn a_lost_administrators_password_is_replaced_by_whoever_runs_the_service() {
     let client = Client(service.address);
     client.get("/v1/users", Some(&admin)).expect(401);
     client.login("admin", ADMIN_PASSWORD).expect(401);
-    client.take_over(
-        "admin",
-        &service.one_time_password(),
-        "another long phrase of hers",
-    );
+    // The password is a new one; the second factor is the old.
+    let one_time = service.one_time_password();
+    client
+        .login("admin", &one_time)
+        .expect(401)
+        .text("challenge");
+    drop(service);
+    let flags = unlimited(&["--reset-admin", "--reset-second-factor"]);
+    let service = Service::start(&data(&folder), &flags);
+    let one_time = service.one_time_password();
+    Client(service.address).take_over("admin", &one_time, "another long phrase of hers");
 }
 
 #[test]
@@ -274,9 +291,9 @@ fn a_wrong_current_password_is_no_reason_to_sign_in_again() {
 fn the_client_system_of_a_login_stays_that_of_its_refreshes() {
     let (_folder, service, admin) = fresh(UNLIMITED);
     let client = Client(service.address);
+    client.make_user(&admin, "alice", PASSWORD);
     let login = |system: Option<&str>| {
-        let body =
-            json!({"username": "admin", "password": ADMIN_PASSWORD, "client_system": system});
+        let body = json!({"username": "alice", "password": PASSWORD, "client_system": system});
         client.post("/v1/login", None, &body).expect(200)
     };
     for (system, client_id) in [(Some("shop"), "shop"), (None, "auth-service")] {

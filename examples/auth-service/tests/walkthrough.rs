@@ -34,7 +34,10 @@ fn present(tool: &str) -> bool {
 
 #[test]
 fn the_walkthrough_ends_in_success() {
-    if !["bash", "curl", "openssl"].into_iter().all(present) {
+    if !["bash", "curl", "openssl", "oathtool"]
+        .into_iter()
+        .all(present)
+    {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

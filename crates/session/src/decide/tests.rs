@@ -4,6 +4,8 @@ use crate::state::tests::{record, row};
 use portcullis_core::Secret;
 use proptest::prelude::*;
 
+mod touch;
+
 fn at(secs: u64) -> Timestamp {
     Timestamp::from_unix_secs(secs)
 }
@@ -243,6 +245,10 @@ fn bytes_that_do_not_decode_are_refused_and_left_alone() {
             add_factor(bad, session(), factor, at(1001)),
             (Err(Error::Corrupt), Next::Keep)
         );
+        assert_eq!(
+            touch(bad, session(), &policy(), at(1001)),
+            (Err(Error::Corrupt), Next::Keep)
+        );
         let corrupt = (Err(Error::Corrupt), Next::Keep);
         assert_eq!(revoke(bad, Revocation::SignedOut, at(1001)), corrupt);
         assert_eq!(
@@ -250,7 +256,7 @@ fn bytes_that_do_not_decode_are_refused_and_left_alone() {
             corrupt
         );
         assert_eq!(
-            inspect(bad, at(1), at(1001)),
+            inspect(bad, at(1), &policy(), at(1001)),
             (Place::Unreadable, Next::Keep)
         );
         assert_eq!(
@@ -287,11 +293,14 @@ fn an_id_closed_before_its_row_came_stays_closed() {
 #[test]
 fn a_start_under_way_keeps_its_place_for_a_minute_and_is_closed_before_it_loses_it() {
     assert_eq!(
-        inspect(None, at(100), at(159)),
+        inspect(None, at(100), &policy(), at(159)),
         (Place::Pending, Next::Keep)
     );
-    assert_eq!(inspect(None, at(100), at(50)), (Place::Pending, Next::Keep));
-    let (place, next) = inspect(None, at(100), at(160));
+    assert_eq!(
+        inspect(None, at(100), &policy(), at(50)),
+        (Place::Pending, Next::Keep)
+    );
+    let (place, next) = inspect(None, at(100), &policy(), at(160));
     assert_eq!(place, Place::Free);
     let Next::Put { value, .. } = next else {
         panic!("nothing was closed")
@@ -333,10 +342,14 @@ proptest! {
             add_factor(Some(&held), session(), factor, now),
             add_factor(None, session(), factor, now)
         );
+        prop_assert_eq!(
+            touch(Some(&held), session(), &policy, now),
+            touch(None, session(), &policy, now)
+        );
         let why = Revocation::SignedOut;
         prop_assert_eq!(revoke(Some(&held), why, now), revoke(None, why, now));
         prop_assert_eq!(revoke_listed(Some(&held), why, now), revoke_listed(None, why, now));
-        prop_assert_eq!(inspect(Some(&held), now, now), inspect(None, now, now));
+        prop_assert_eq!(inspect(Some(&held), now, &policy, now), inspect(None, now, &policy, now));
         let fresh = first("bob", [1; 16], &[factor], 0, &policy, now);
         prop_assert_eq!(begin(Some(&held), &fresh, now), begin(None, &fresh, now));
     }
@@ -355,6 +368,10 @@ proptest! {
             refresh(Some(&held), &presented, &keyed, &policy, then)
         );
         prop_assert_eq!(live(Some(&held), session(), before), live(Some(&held), session(), then));
+        prop_assert_eq!(
+            touch(Some(&held), session(), &policy, before),
+            touch(Some(&held), session(), &policy, then)
+        );
     }
 
     #[test]
@@ -378,6 +395,7 @@ proptest! {
         let steps = [
             refresh(Some(&held), &presented, &keyed(), &policy(), now).1,
             add_factor(Some(&held), session(), Factor::new(Method::Totp, now), now).1,
+            touch(Some(&held), session(), &policy(), now).1,
             revoke(Some(&held), Revocation::SignedOut, now).1,
         ];
         for next in steps {

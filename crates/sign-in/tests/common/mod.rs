@@ -5,6 +5,8 @@
     reason = "each file of tests uses a part of it"
 )]
 
+pub mod factor;
+
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -20,11 +22,12 @@ use portcullis_core::{
 };
 use portcullis_lockout::{AccountName, Lockout, LockoutPolicy, Status};
 use portcullis_session::{SessionPolicy, Sessions};
-use portcullis_sign_in::testing::{MapDirectory, StubHasher};
+use portcullis_sign_in::testing::{MapDirectory, StubHasher, trial_factors};
 use portcullis_sign_in::{
-    Attempt, Credential, Directory, DirectoryError, HashError, Hasher, Hashing, Parts, SignIn,
-    SignInError, SignInPolicy, SignedIn,
+    Attempt, Credential, Directory, DirectoryError, Entered, HashError, Hasher, Hashing, Parts,
+    SignIn, SignInError, SignInPolicy, SignedIn,
 };
+use portcullis_totp_mfa::SecondFactors;
 use tokio::time::sleep;
 
 pub const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -56,6 +59,7 @@ pub struct Desk {
     pub store: Cabinet,
     pub lockout: Arc<Lockout<AnyStore>>,
     pub sessions: Arc<Sessions<AnyStore>>,
+    pub factors: SecondFactors,
     pub clock: FakeClock,
     pub trace: Trace,
 }
@@ -76,7 +80,8 @@ pub async fn desk_with(policy: SignInPolicy) -> Desk {
     let trial = SessionPolicy::default().dangerous_allow_volatile();
     let key = Secret::from(vec![7; 32]);
     let sessions = Arc::new(Sessions::new(any.clone(), key, trial).unwrap());
-    let lockout = Arc::new(Lockout::new(any, LockoutPolicy::default()));
+    let lockout = Arc::new(Lockout::new(any.clone(), LockoutPolicy::default()));
+    let factors = trial_factors().unwrap();
     let users = Users {
         map: MapDirectory::new(),
         trace: trace.clone(),
@@ -96,6 +101,8 @@ pub async fn desk_with(policy: SignInPolicy) -> Desk {
         sink: Ear(sink.clone(), trace.clone()),
         lockout: Arc::clone(&lockout),
         sessions: Arc::clone(&sessions),
+        second_factors: factors.clone(),
+        store: any,
     };
     let clock = FakeClock::new(NOW);
     let traced = Arc::new(Judge(hasher.clone(), trace.clone()));
@@ -109,6 +116,7 @@ pub async fn desk_with(policy: SignInPolicy) -> Desk {
         store,
         lockout,
         sessions,
+        factors,
         clock,
         trace,
     }
@@ -116,14 +124,15 @@ pub async fn desk_with(policy: SignInPolicy) -> Desk {
 
 impl Desk {
     pub async fn try_as(&self, user: &str, password: &[u8]) -> Answer {
-        self.sign_in.sign_in(attempt(user, password), NOW).await
+        let attempt = attempt(user, password);
+        self.sign_in.sign_in(attempt, NOW).await.map(signed_in)
     }
 
     /// All at once; the answers in the order of the attempts.
     pub async fn all_at_once(&self, attempts: Vec<Attempt>) -> Vec<Answer> {
         let started = attempts.into_iter().map(|attempt| {
             let sign_in = self.sign_in.clone();
-            tokio::spawn(async move { sign_in.sign_in(attempt, NOW).await })
+            tokio::spawn(async move { sign_in.sign_in(attempt, NOW).await.map(signed_in) })
         });
         let started: Vec<_> = started.collect();
         let mut answers = Vec::new();
@@ -173,6 +182,15 @@ pub fn attempt(user: &str, password: &[u8]) -> Attempt {
 
 pub fn name(text: &str) -> AccountName {
     AccountName::parse(text).unwrap()
+}
+
+/// Of a user without a second factor.
+#[track_caller]
+pub fn signed_in(entered: Entered) -> SignedIn {
+    match entered {
+        Entered::SignedIn(signed_in) => signed_in,
+        other => panic!("not signed in: {other:?}"),
+    }
 }
 
 #[track_caller]

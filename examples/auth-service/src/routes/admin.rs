@@ -1,7 +1,4 @@
-//! What an administrator does: users and lockouts.
-//!
-//! Each act is in the audit log before it is done: one that failed after is over-reported, none goes
-//! unseen.
+//! What an administrator calls: users and lockouts.
 
 use std::sync::Arc;
 
@@ -10,9 +7,8 @@ use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
-use portcullis::audit::Action;
-use portcullis::core::{Secret, Timestamp};
-use portcullis::lockout::{AccountName, Status};
+use portcullis::core::Secret;
+use portcullis::lockout::AccountName;
 use portcullis::tower::Arrival;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,19 +45,12 @@ pub(crate) async fn create_user(
     Extension(caller): Extension<Caller>,
     Content(new): Content<NewUser>,
 ) -> Result<Response, No> {
-    let now = origin.now;
     let name = account_name(&new.username)?;
     let email = settings::email(&new.email)
         .map_err(|_| No::content("The e-mail address has an @ and 254 bytes at most."))?;
-    if app.users.get(name.as_str(), now).await?.is_some() {
-        return Err(No::TAKEN);
-    }
-    let (user, one_time_password) = app.new_user(&name, email, new.role, now).await?;
-    let event = origin.event(Action::UserCreated);
-    app.record(event.user(&caller.user.name).target(&user.name))
-        .await?;
-    app.users.create(user.clone(), now).await?;
-    Ok(shown_once(&user, &one_time_password, StatusCode::CREATED))
+    let made = app.create_user(&caller.user.name, (&name, email, new.role), &origin);
+    let (user, password) = made.await?;
+    Ok(shown_once(&user, &password, StatusCode::CREATED))
 }
 
 /// The user with the one-time password, which is in this answer and nowhere else.
@@ -83,21 +72,7 @@ pub(crate) async fn disable_user(
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<Response, No> {
-    let now = origin.now;
-    if name.as_str() == caller.user.name {
-        return Err(No::content(
-            "An administrator does not close the account in use.",
-        ));
-    }
-    existing(&app, &name, now).await?;
-    let event = origin.event(Action::UserDisabled);
-    app.record(event.user(&caller.user.name).target(name.as_str()))
-        .await?;
-    let user = app.users.set_enabled(name.as_str(), false, now).await?;
-    app.sessions
-        .revoke_all(name.as_str(), now)
-        .await
-        .map_err(|error| error.reason())?;
+    let user = app.disable_user(&caller.user.name, &name, &origin).await?;
     Ok(private(Json(shown(&user))))
 }
 
@@ -108,12 +83,7 @@ pub(crate) async fn enable_user(
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<Response, No> {
-    let now = origin.now;
-    existing(&app, &name, now).await?;
-    let event = origin.event(Action::UserEnabled);
-    app.record(event.user(&caller.user.name).target(name.as_str()))
-        .await?;
-    let user = app.users.set_enabled(name.as_str(), true, now).await?;
+    let user = app.enable_user(&caller.user.name, &name, &origin).await?;
     Ok(private(Json(shown(&user))))
 }
 
@@ -125,13 +95,23 @@ pub(crate) async fn reset_user(
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<Response, No> {
-    let now = origin.now;
-    existing(&app, &name, now).await?;
-    let event = origin.event(Action::PasswordChanged);
-    app.record(event.user(&caller.user.name).target(name.as_str()))
-        .await?;
-    let (user, one_time_password) = app.reset(&name, now).await?;
-    Ok(shown_once(&user, &one_time_password, StatusCode::OK))
+    let (user, password) = app.reset_user(&caller.user.name, &name, &origin).await?;
+    Ok(shown_once(&user, &password, StatusCode::OK))
+}
+
+/// Takes a user's second factor away and ends the user's sessions.
+pub(crate) async fn reset_second_factor(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    Extension(caller): Extension<Caller>,
+    Named(name): Named,
+) -> Result<StatusCode, No> {
+    let by = &caller.user.name;
+    if app.reset_second_factor(by, &name, &origin).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(No::unknown("The user has no second factor."))
+    }
 }
 
 /// The accounts that are locked, and until when.
@@ -158,34 +138,11 @@ pub(crate) async fn unlock(
     Extension(caller): Extension<Caller>,
     Named(name): Named,
 ) -> Result<StatusCode, No> {
-    let now = origin.now;
-    let status = app
-        .lockout
-        .status(&name, now)
-        .await
-        .map_err(|error| error.reason())?;
-    if !matches!(status, Status::Locked { .. }) {
-        return Err(No::unknown("The account is not locked."));
-    }
-    let event = origin.event(Action::Unlock);
-    app.record(event.user(&caller.user.name).target(name.as_str()))
-        .await?;
-    app.lockout
-        .unlock(&name, now)
-        .await
-        .map_err(|error| error.reason())?;
+    app.unlock(&caller.user.name, &name, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn existing(app: &App, name: &AccountName, now: Timestamp) -> Result<(), No> {
-    app.users
-        .get(name.as_str(), now)
-        .await?
-        .map(drop)
-        .ok_or(No::unknown("There is no such user."))
-}
-
-fn account_name(text: &str) -> Result<AccountName, No> {
+pub(crate) fn account_name(text: &str) -> Result<AccountName, No> {
     let rule = "A user name has a visible character, no control character, and 254 bytes at most.";
     AccountName::parse(text).map_err(|_| No::content(rule))
 }

@@ -56,17 +56,7 @@ pub(crate) async fn records(
     let filter = filter(asked)?;
     let event = origin.event(Action::AuditRead);
     app.record(event.user(&caller.user.name)).await?;
-    let (folder, key) = app.audit_place();
-    let reading = app.reading()?;
-    let found = spawn_blocking(move || {
-        let found = audit::query(&folder, &key, &filter);
-        drop(reading);
-        found
-    })
-    .await;
-    let records = found
-        .map_err(|_| Reason::Internal)?
-        .map_err(|error| app.audit_fault(&error))?;
+    let records = app.read_audit(filter).await?;
     let records: Vec<Value> = records
         .iter()
         .filter_map(|record| serde_json::from_str(&record.to_json()).ok())

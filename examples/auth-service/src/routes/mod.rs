@@ -1,8 +1,9 @@
 //! Every route, behind the gates it needs.
 
 mod account;
-mod admin;
-mod audit;
+pub(crate) mod admin;
+pub(crate) mod audit;
+mod factor;
 mod front;
 mod sign_in;
 
@@ -16,15 +17,17 @@ use portcullis::core::{Scope, SystemClock};
 use portcullis::ip_list::{AddressList, TrustedProxies};
 use portcullis::jwt::UserClaims;
 use portcullis::rate_limit::{Limiter, LimiterPolicy, PolicyError, Quota};
+use portcullis::session::Demand;
 use portcullis::tower::{
-    AddressGate, ArrivalLayer, BearerGate, Both, LimitGate, RecordLayer, RecordPolicy, Stack,
-    ThenLimit,
+    AddressGate, ArrivalLayer, BearerGate, LimitGate, RecordLayer, RecordPolicy, Stack, StepUpGate,
 };
 
 use crate::answer::No;
 use crate::app::App;
 use crate::caller::AccountGate;
 use crate::log;
+use crate::opening::Fault;
+use crate::pages::{self, Doors, Limited};
 use crate::settings::Settings;
 use crate::users::Users;
 
@@ -32,7 +35,10 @@ use crate::users::Users;
 ///
 /// Every route stands behind the address gate and a limit; all but the front, login and refresh behind
 /// a token of a living session and an account in good standing. What is no route tells nothing.
-pub(crate) fn router(app: Arc<App>) -> Result<Router, PolicyError> {
+///
+/// # Errors
+/// What is wrong with the limits, or with the address for pages.
+pub(crate) fn router(app: Arc<App>) -> Result<Router, Fault> {
     let gates = Gates::new(&app)?;
     let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), CLOCK)?;
     Ok(Router::new()
@@ -40,6 +46,7 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, PolicyError> {
         .merge(gates.tokens())
         .merge(gates.account())
         .merge(gates.admin())
+        .merge(pages::pages(&app, &gates.doors())?)
         .fallback(async || No::unknown("There is no such path; GET / lists the calls."))
         .method_not_allowed_fallback(async || No::METHOD)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -55,10 +62,8 @@ struct Gates {
     limits: Limits,
     token: BearerGate<UserClaims>,
     users: Users,
+    step_up: Demand,
 }
-
-/// The address, then a limit.
-type Limited = Stack<ThenLimit, Both<AddressGate, LimitGate>>;
 
 impl Gates {
     fn new(app: &App) -> Result<Self, PolicyError> {
@@ -70,11 +75,22 @@ impl Gates {
             limits: Limits::new(&app.settings)?,
             token: BearerGate::of_sessions(verifier, sessions),
             users: app.users.clone(),
+            step_up: app.step_up_demand(),
         })
     }
 
     fn limited(&self, limit: &LimitGate) -> Limited {
         Stack::new(self.address.clone()).limit(limit.clone())
+    }
+
+    /// The pages stand behind the same limits.
+    fn doors(&self) -> Doors {
+        Doors {
+            front: self.limited(&self.limits.front),
+            authentication: self.limited(&self.limits.authentication),
+            validation: self.limited(&self.limits.validation),
+            user_management: self.limited(&self.limits.user_management),
+        }
     }
 
     /// What tells nothing of anybody.
@@ -89,6 +105,7 @@ impl Gates {
     fn tokens(&self) -> Router<Arc<App>> {
         let login = Router::new()
             .route("/v1/login", post(sign_in::login))
+            .route("/v1/login/second-factor", post(sign_in::second_factor))
             .route_layer(self.limited(&self.limits.authentication).layer(CLOCK));
         let refresh = Router::new()
             .route("/v1/refresh", post(sign_in::refresh))
@@ -105,37 +122,70 @@ impl Gates {
 
     /// What an account does for itself, before a due change of its password, too.
     fn account(&self) -> Router<Arc<App>> {
-        let account = AccountGate::any(self.users.clone()).before_password_change();
-        let proven = |limit| {
-            self.limited(limit)
-                .token(self.token.clone())
-                .check(account.clone())
+        let any = AccountGate::any(self.users.clone());
+        let proven = |limit, account: AccountGate| {
+            let token = self.limited(limit).token(self.token.clone());
+            token.check(account).layer(CLOCK)
         };
+        let due = any.clone().before_password_change();
         let password = Router::new()
             .route("/v1/password", post(account::change_password))
-            .route_layer(proven(&self.limits.authentication).layer(CLOCK));
-        Router::new()
+            .route_layer(proven(&self.limits.authentication, due.clone()));
+        let mine = Router::new()
             .route("/v1/me", get(account::me))
+            .route("/v1/sessions", get(account::sessions))
             .route("/v1/logout", post(sign_in::logout))
-            .route_layer(proven(&self.limits.validation).layer(CLOCK))
-            .merge(password)
+            .route("/v1/logout-everywhere", post(sign_in::logout_everywhere))
+            .route_layer(proven(&self.limits.validation, due));
+        mine.merge(password).merge(self.second_factor())
     }
 
+    /// What an account does with its second factor; an administrator comes here first.
+    fn second_factor(&self) -> Router<Arc<App>> {
+        let account = AccountGate::any(self.users.clone()).before_enrolment();
+        let proven = |limit| {
+            let token = self.limited(limit).token(self.token.clone());
+            token.check(account.clone()).layer(CLOCK)
+        };
+        let seen = Router::new()
+            .route("/v1/second-factor", get(factor::standing))
+            .route("/v1/second-factor/enrol", post(factor::enrol))
+            .route_layer(proven(&self.limits.validation));
+        // What takes a code is paced as what takes a password is.
+        Router::new()
+            .route("/v1/step-up", post(factor::step_up))
+            .route("/v1/second-factor/confirm", post(factor::confirm))
+            .route("/v1/second-factor/recovery-codes", post(factor::regenerate))
+            .route("/v1/second-factor/remove", post(factor::remove))
+            .route_layer(proven(&self.limits.authentication))
+            .merge(seen)
+    }
+
+    /// What administrators do: what changes a user asks for a code of the authenticator as well.
     fn admin(&self) -> Router<Arc<App>> {
         let proven = self
             .limited(&self.limits.user_management)
             .token(self.token.clone());
         let admin = proven.check(AccountGate::admin(self.users.clone()));
+        let stepped_up = admin.clone().check(StepUpGate::require(self.step_up));
+        let seen = Router::new()
+            .route("/v1/users", get(admin::users))
+            .route("/v1/lockouts", get(admin::lockouts))
+            .route("/v1/audit", get(audit::records))
+            .route("/v1/audit/verify", get(audit::verify))
+            .route_layer(admin.layer(CLOCK));
         Router::new()
-            .route("/v1/users", get(admin::users).post(admin::create_user))
+            .route("/v1/users", post(admin::create_user))
+            .route("/v1/lockouts/{name}", delete(admin::unlock))
             .route("/v1/users/{name}/disable", post(admin::disable_user))
             .route("/v1/users/{name}/enable", post(admin::enable_user))
             .route("/v1/users/{name}/reset", post(admin::reset_user))
-            .route("/v1/lockouts", get(admin::lockouts))
-            .route("/v1/lockouts/{name}", delete(admin::unlock))
-            .route("/v1/audit", get(audit::records))
-            .route("/v1/audit/verify", get(audit::verify))
-            .route_layer(admin.layer(CLOCK))
+            .route(
+                "/v1/users/{name}/second-factor/reset",
+                post(admin::reset_second_factor),
+            )
+            .route_layer(stepped_up.layer(CLOCK))
+            .merge(seen)
     }
 }
 

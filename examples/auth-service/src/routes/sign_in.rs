@@ -4,21 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use portcullis::audit::Action;
 use portcullis::core::{Reason, Secret, Timestamp};
 use portcullis::jwt::UserClaims;
 use portcullis::session;
-use portcullis::sign_in::Attempt;
+use portcullis::sign_in::{Attempt, Challenge, Entered, Shown, SignedIn};
 use portcullis::tower::Arrival;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Content, No, private};
-use crate::app::{App, Pair};
-use crate::caller::Caller;
+use crate::app::App;
+use crate::caller::{Caller, standing};
 use crate::origin::Origin;
+use crate::tokens::Pair;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +31,7 @@ pub(crate) struct Login {
     client_system: Option<String>,
 }
 
-/// A password as it comes in: a secret from the first moment on.
+/// A password, a code or a token as it comes in: a secret from the first moment on.
 #[derive(Deserialize)]
 #[serde(from = "String")]
 pub(crate) struct Password(pub(crate) Secret);
@@ -40,36 +42,102 @@ impl From<String> for Password {
     }
 }
 
-/// Name and password into a session: an access token and a refresh token.
+impl Password {
+    /// As text, which it was.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(self.0.expose()).unwrap_or_default()
+    }
+}
+
+/// Name and password into a session, an access token and a refresh token; or, where a second factor is
+/// enrolled, into the challenge for it.
 pub(crate) async fn login(
     State(app): State<Arc<App>>,
     origin: Origin,
     Content(login): Content<Login>,
 ) -> Result<Response, No> {
-    let now = origin.now;
-    let client_system = login.client_system.as_deref();
-    // It goes into the token, which has a limit of its own: better no session than one without a token.
-    if client_system.is_some_and(|name| name.is_empty() || name.len() > CLIENT_SYSTEM_BYTES) {
+    let client_system = client_system(login.client_system.as_deref())?;
+    let attempt = Attempt::new(&login.username, login.password.0).origin(origin.of(client_system));
+    let entered = app.sign_in.sign_in(attempt, origin.now).await;
+    match entered.map_err(|error| app.refusal(&error))? {
+        Entered::SignedIn(signed_in) => tokens(&app, signed_in, client_system, &origin).await,
+        Entered::SecondFactor(challenge) => Ok(asked(&challenge, origin.now)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecondFactor {
+    challenge: Password,
+    code: Password,
+    #[serde(default)]
+    client_system: Option<String>,
+}
+
+/// A challenge and a code into a session.
+pub(crate) async fn second_factor(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    Content(answer): Content<SecondFactor>,
+) -> Result<Response, No> {
+    let client_system = client_system(answer.client_system.as_deref())?;
+    let shown = Shown::new(answer.code.text()).origin(origin.of(client_system));
+    let challenge = answer.challenge.text();
+    let signed_in = app.sign_in.answer(challenge, shown, origin.now).await;
+    let signed_in = signed_in.map_err(|error| app.refusal(&error))?;
+    tokens(&app, signed_in, client_system, &origin).await
+}
+
+/// It goes into the token, which has a limit of its own: better no session than one without a token.
+fn client_system(name: Option<&str>) -> Result<Option<&str>, No> {
+    if name.is_some_and(|name| name.is_empty() || name.len() > CLIENT_SYSTEM_BYTES) {
         return Err(No::content("A client_system has 1 to 64 bytes."));
     }
-    let attempt = origin
-        .of(Attempt::new(&login.username, login.password.0))
-        .client_system(client_system.unwrap_or(""));
-    let signed_in = app
-        .sign_in
-        .sign_in(attempt, now)
-        .await
-        .map_err(|error| app.refusal(&error))?;
-    let now = now.max(app.now());
+    Ok(name)
+}
+
+async fn tokens(
+    app: &App,
+    signed_in: SignedIn,
+    client_system: Option<&str>,
+    origin: &Origin,
+) -> Result<Response, No> {
+    let now = origin.now.max(app.now());
     app.remember_client(&signed_in.session, client_system, now)
         .await?;
     let pair = Pair {
         user: &signed_in.user_id,
         session: signed_in.session,
         refresh_token: signed_in.refresh_token,
+        factors: &signed_in.factors,
         client_system,
     };
     app.pair(pair, &origin.client, now).await
+}
+
+/// The password was right, and that is not enough (RFC 9457 with members of its own, RFC 9470 §3).
+fn asked(challenge: &Challenge, now: Timestamp) -> Response {
+    let left = challenge.expires_at().saturating_since(now);
+    let problem = json!({
+        "type": "about:blank",
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "A second factor is needed. Send its code with the challenge to /v1/login/second-factor.",
+        "code": "403_FORBIDDEN",
+        "challenge": challenge.expose(),
+        "expires_in": left.as_secs(),
+        "methods": ["totp", "recovery_code"],
+    });
+    let headers = [
+        (CONTENT_TYPE, "application/problem+json"),
+        (CACHE_CONTROL, "no-store"),
+        (
+            WWW_AUTHENTICATE,
+            "Bearer realm=\"portcullis\", error=\"insufficient_user_authentication\", \
+             error_description=\"a second factor is needed\"",
+        ),
+    ];
+    (StatusCode::UNAUTHORIZED, headers, problem.to_string()).into_response()
 }
 
 #[derive(Deserialize)]
@@ -91,8 +159,7 @@ pub(crate) async fn refresh(
 
 async fn refreshed(app: Arc<App>, origin: Origin, refresh: Refresh) -> Result<Response, No> {
     let now = origin.now;
-    let token = std::str::from_utf8(refresh.refresh_token.0.expose())
-        .map_err(|_| Reason::TokenMalformed)?;
+    let token = refresh.refresh_token.text();
     let refreshed = match app.sessions.refresh(token, now).await {
         Ok(refreshed) => refreshed,
         Err(error) => {
@@ -120,6 +187,7 @@ async fn refreshed(app: Arc<App>, origin: Origin, refresh: Refresh) -> Result<Re
         user: &refreshed.user,
         session: refreshed.session,
         refresh_token: refreshed.refresh_token,
+        factors: &refreshed.factors,
         client_system: client_system.as_deref(),
     };
     app.pair(pair, &origin.client, now).await
@@ -132,20 +200,24 @@ pub(crate) async fn logout(
     origin: Origin,
     Extension(caller): Extension<Caller>,
 ) -> Result<StatusCode, No> {
-    let now = origin.now;
     let tasks = Arc::clone(&app);
     let ended = async move {
-        app.sessions
-            .revoke(&caller.session, now)
-            .await
-            .map_err(|error| error.reason())?;
-        let event = origin.event(Action::Logout);
-        app.record(
-            event
-                .user(&caller.user.name)
-                .session(&caller.session.to_string()),
-        )
-        .await?;
+        let session = caller.session.session();
+        app.sign_out(&caller.user.name, &session, &origin).await?;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    tasks.to_its_end(ended).await
+}
+
+/// Ends all of the caller's sessions, this one too.
+pub(crate) async fn logout_everywhere(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    Extension(caller): Extension<Caller>,
+) -> Result<StatusCode, No> {
+    let tasks = Arc::clone(&app);
+    let ended = async move {
+        app.sign_out_everywhere(&caller.user.name, &origin).await?;
         Ok(StatusCode::NO_CONTENT)
     };
     tasks.to_its_end(ended).await
@@ -163,21 +235,14 @@ pub(crate) async fn validate(
     Extension(Arrival(now)): Extension<Arrival>,
     Content(asked): Content<Validate>,
 ) -> Result<Response, No> {
-    let active = active(&app, &asked.token.0, now).await?;
+    let active = active(&app, asked.token.text(), now).await?;
     Ok(private(Json(
         active.unwrap_or_else(|| json!({"active": false})),
     )))
 }
 
-async fn active(
-    app: &App,
-    token: &Secret,
-    now: Timestamp,
-) -> Result<Option<serde_json::Value>, No> {
+async fn active(app: &App, token: &str, now: Timestamp) -> Result<Option<serde_json::Value>, No> {
     // Whatever is wrong with the token, the answer is the same: it is not active.
-    let Ok(token) = std::str::from_utf8(token.expose()) else {
-        return Ok(None);
-    };
     let Ok(token) = app.verifier.verify::<UserClaims>(token, now) else {
         return Ok(None);
     };
@@ -188,10 +253,8 @@ async fn active(
     };
     let (registered, claims) = (token.registered(), token.claims());
     // As the account gate judges here: another service must not admit what this one refuses.
-    let user =
-        app.users.get(&registered.sub, now).await?.filter(|user| {
-            user.enabled && !user.must_change_password && user.epoch == live.epoch()
-        });
+    let user = app.users.get(&registered.sub, now).await?;
+    let user = user.filter(|user| standing(user, &live, now).is_ok());
     Ok(user.map(|user| {
         json!({
             "active": true,

@@ -19,6 +19,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use portcullis::core::{Clock, SystemClock, Timestamp};
+use portcullis_totp_mfa::testing::codes;
 use serde_json::{Value, json};
 
 /// A running service; killed when dropped.
@@ -249,6 +251,40 @@ impl Client {
         self.login(username, password).expect(200)
     }
 
+    /// Enrols an authenticator for the account of that access token, by the code of the step before.
+    pub fn enrol(self, token: &str) -> Factor {
+        let begun = self.post("/v1/second-factor/enrol", Some(token), &json!({}));
+        let mut factor = Factor {
+            secret: begun.expect(200).text("secret"),
+            recovery_codes: Vec::new(),
+        };
+        let typed = json!({"code": factor.code(-1)});
+        let confirmed = self.post("/v1/second-factor/confirm", Some(token), &typed);
+        let codes = confirmed.expect(200).json();
+        let codes = codes["recovery_codes"].as_array().unwrap();
+        factor.recovery_codes = codes
+            .iter()
+            .map(|code| code.as_str().unwrap().to_owned())
+            .collect();
+        factor
+    }
+
+    /// Answers the challenge of a login by that code.
+    pub fn answer(self, challenged: &Answer, code: &str) -> Answer {
+        let answer = json!({"challenge": challenged.text("challenge"), "code": code});
+        self.post("/v1/login/second-factor", None, &answer)
+    }
+
+    /// Signs the administrator of [`fresh`] in once more, by one of the recovery codes that are left.
+    pub fn admin_again(self, folder: &tempfile::TempDir) -> Answer {
+        let place = folder.path().join("recovery-codes");
+        let codes = std::fs::read_to_string(&place).unwrap();
+        let (code, rest) = codes.split_once('\n').unwrap();
+        std::fs::write(&place, rest).unwrap();
+        let challenged = self.login("admin", ADMIN_PASSWORD).expect(401);
+        self.answer(&challenged, code)
+    }
+
     /// Makes a user as `admin` (an access token) and takes the account over.
     pub fn make_user(self, admin: &str, username: &str, password: &str) -> Answer {
         let user = json!({"username": username, "email": format!("{username}@example.org"), "role": "user"});
@@ -258,13 +294,38 @@ impl Client {
 }
 
 /// A service on a fresh folder with an administrator whose password has been changed to
-/// [`ADMIN_PASSWORD`], and that administrator's access token.
+/// [`ADMIN_PASSWORD`] and who has enrolled an authenticator, and that administrator's access token.
 pub fn fresh(flags: &[&str]) -> (tempfile::TempDir, Service, String) {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(&data(&folder), flags);
-    let admin =
-        Client(service.address).take_over("admin", &service.one_time_password(), ADMIN_PASSWORD);
-    (folder, service, admin.text("access_token"))
+    let client = Client(service.address);
+    let admin = client.take_over("admin", &service.one_time_password(), ADMIN_PASSWORD);
+    let admin = admin.text("access_token");
+    client.enrol(&admin).keep(&folder);
+    (folder, service, admin)
+}
+
+/// An account's second factor, as its owner holds it.
+pub struct Factor {
+    /// In base32.
+    pub secret: String,
+    pub recovery_codes: Vec<String>,
+}
+
+impl Factor {
+    /// The code of the step that many steps from now. One for the step before is accepted as well as
+    /// one for the step after, so three logins need not wait for each other.
+    pub fn code(&self, steps: i64) -> String {
+        let now = SystemClock.now().as_unix_secs();
+        let at = now.checked_add_signed(steps * 30).unwrap();
+        codes::at(&self.secret, Timestamp::from_unix_secs(at))
+    }
+
+    /// Puts it where [`Client::admin_again`] finds it.
+    fn keep(&self, folder: &tempfile::TempDir) {
+        let codes = self.recovery_codes.join("\n");
+        std::fs::write(folder.path().join("recovery-codes"), codes).unwrap();
+    }
 }
 
 /// The service's program, with no setting from this process's environment.

@@ -1,0 +1,154 @@
+//! Enrolling, renewing and removing a second factor, each in its safe order.
+
+use portcullis_audit::{Action, Sink};
+use portcullis_core::{Reason, Timestamp};
+use portcullis_session::{Factor, Live, Method};
+use portcullis_totp_mfa::{self as totp_mfa, Confirmed, Enrolment, RecoveryCodes};
+
+use crate::bounded::bounded;
+use crate::guard::{Inner, unstarted};
+use crate::second::{NotProven, fault, of_session};
+use crate::{Directory, FactorError, Shown, SignInError};
+
+impl<D: Directory, A: Sink> Inner<D, A> {
+    pub(crate) async fn enrol(
+        &self,
+        session: &Live,
+        account: &str,
+        now: Timestamp,
+    ) -> Result<Enrolment, FactorError> {
+        let (factors, store) = (&self.parts.second_factors, &self.parts.store);
+        let enrol = factors.enrol(store, session.user(), account, now);
+        match bounded(self.policy.step_wait, enrol).await {
+            Some(enrolled) => enrolled.map_err(|error| refused(&error)),
+            None => Err(AWAY.into()),
+        }
+    }
+
+    /// The code decides; then it is recorded, the session notes it and the others end. Where one of these
+    /// fails the enrolment is undone: recovery codes that nobody saw must not be the only ones.
+    pub(crate) async fn confirm(
+        &self,
+        session: &Live,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<Confirmed, FactorError> {
+        let Some(code) = &shown.code else {
+            let wrong = totp_mfa::Error::CodeMalformed;
+            return Err(self.not_proven(session, &shown, &wrong, now).await);
+        };
+        let (factors, store) = (&self.parts.second_factors, &self.parts.store);
+        let confirm = factors.confirm(store, session.user(), code, now);
+        let confirmed = match bounded(self.policy.step_wait, confirm).await {
+            Some(Ok(confirmed)) => confirmed,
+            Some(Err(error)) => return Err(self.not_proven(session, &shown, &error, now).await),
+            None => return Err(AWAY.into()),
+        };
+        if let Err(error) = self.enter(session, &shown, now).await {
+            let undo = factors.dangerous_reset(store, session.user(), now);
+            // If that fails too, the authenticator is enrolled: its codes are asked for, and give new
+            // recovery codes.
+            let _ = bounded(self.policy.step_wait, undo).await;
+            return Err(error.into());
+        }
+        Ok(confirmed)
+    }
+
+    /// What follows a first code.
+    async fn enter(
+        &self,
+        session: &Live,
+        shown: &Shown,
+        now: Timestamp,
+    ) -> Result<(), SignInError> {
+        let event = of_session(shown.origin.event(Action::FactorEnrolled, now), session);
+        self.record(event).await?;
+        let (sessions, this) = (&self.parts.sessions, session.session());
+        let factor = Factor::new(Method::Totp, now);
+        let noted = sessions.add_factor(&this, factor, now).await;
+        noted.map_err(unstarted)?;
+        let others = sessions.revoke_others(session.user(), &this, now).await;
+        others.map(drop).map_err(unstarted)
+    }
+
+    pub(crate) async fn regenerate(
+        &self,
+        session: &Live,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<RecoveryCodes, FactorError> {
+        let proof = self
+            .prove_in(session, shown.code, &shown.origin, now)
+            .await?;
+        // Before it is done: one that failed after is over-reported, none goes unseen.
+        let event = of_session(shown.origin.event(Action::RecoveryCodesMade, now), session);
+        self.record(event).await?;
+        let (factors, store) = (&self.parts.second_factors, &self.parts.store);
+        let made = factors.regenerate(store, proof, now);
+        match bounded(self.policy.step_wait, made).await {
+            Some(made) => made.map_err(|error| refused(&error)),
+            None => Err(AWAY.into()),
+        }
+    }
+
+    /// The sessions first: one that the factor had opened must not outlive it.
+    pub(crate) async fn remove(
+        &self,
+        session: &Live,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<(), FactorError> {
+        let proof = self
+            .prove_in(session, shown.code, &shown.origin, now)
+            .await?;
+        let event = of_session(shown.origin.event(Action::FactorRemoved, now), session);
+        self.record(event).await?;
+        self.end_all(session.user(), now).await?;
+        let (factors, store) = (&self.parts.second_factors, &self.parts.store);
+        let removed = factors.remove(store, proof, now);
+        match bounded(self.policy.step_wait, removed).await {
+            Some(removed) => removed.map_err(|error| refused(&error)),
+            None => Err(AWAY.into()),
+        }
+    }
+
+    /// A first code that was refused, recorded; what is no guess is told as it is.
+    async fn not_proven(
+        &self,
+        session: &Live,
+        shown: &Shown,
+        error: &totp_mfa::Error,
+        now: Timestamp,
+    ) -> FactorError {
+        if !matches!(
+            error,
+            totp_mfa::Error::Wrong { .. } | totp_mfa::Error::CodeMalformed
+        ) {
+            return refused(error);
+        }
+        match NotProven::by(error) {
+            Ok(not) => self
+                .refuse_in(session, &shown.origin, &not, now)
+                .await
+                .into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+fn refused(error: &totp_mfa::Error) -> FactorError {
+    match error {
+        totp_mfa::Error::AlreadyEnrolled => FactorError::AlreadyEnrolled,
+        totp_mfa::Error::NotEnrolled => FactorError::NotEnrolled,
+        totp_mfa::Error::NotPending => FactorError::NotPending,
+        totp_mfa::Error::NotByRecoveryCode => FactorError::NotByRecoveryCode,
+        totp_mfa::Error::AccountRefused => FactorError::AccountRefused,
+        // The factor was changed between the proof and the act.
+        totp_mfa::Error::ProofOutdated | totp_mfa::Error::ProofTooOld => {
+            SignInError::refused(crate::error::Step::SecondFactor, Reason::ChallengeInvalid).into()
+        }
+        error => SignInError::Unavailable(fault(error)).into(),
+    }
+}
+
+const AWAY: SignInError = SignInError::Unavailable(Reason::StoreUnavailable);

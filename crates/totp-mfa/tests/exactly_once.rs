@@ -1,0 +1,221 @@
+//! Many tasks in many processes show the same codes, and processes are killed in their midst: each code
+//! is accepted once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_core::testing::{Part, Started};
+use portcullis_core::{Failure, Sealer, Secret, Timestamp};
+use portcullis_store_sqlite::Sqlite;
+use portcullis_totp_mfa::testing::codes;
+use portcullis_totp_mfa::{Code, Error, Kind, MfaPolicy, SecondFactors};
+use tokio::runtime::Runtime;
+use tokio::sync::Barrier;
+use tokio::task::{JoinSet, yield_now};
+
+const ENROLLED: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
+const TASKS: usize = 64;
+const PROCESSES: u64 = 3;
+const KILLS: u32 = 3;
+const NAME: &str =
+    "a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_once_though_some_are_killed";
+
+/// How many codes of either kind are raced for; the long checks ask for 200.
+fn rounds() -> u32 {
+    std::env::var("PORTCULLIS_RACE_ROUNDS").map_or(50, |rounds| rounds.parse().unwrap())
+}
+
+fn later() -> Timestamp {
+    ENROLLED.saturating_add(Duration::from_secs(30))
+}
+
+fn factors() -> SecondFactors {
+    let key = |byte| Secret::from(vec![byte; 32]);
+    let sealer = Sealer::new(1, &key(1)).unwrap();
+    SecondFactors::new(sealer, &key(2), MfaPolicy::new("race").unwrap()).unwrap()
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn user(round: u32) -> String {
+    format!("user{round}")
+}
+
+fn shown_in(place: &Path) -> PathBuf {
+    place.with_extension("codes")
+}
+
+/// A user for each round, and the two codes of each: of the authenticator's next step, and for recovery.
+fn enrol(place: &Path) {
+    let shown: Vec<String> = runtime().block_on(async {
+        let store = Sqlite::open(place, ENROLLED).unwrap();
+        let factors = factors();
+        let mut shown = Vec::new();
+        for round in 0..rounds() {
+            let user = user(round);
+            let begun = factors.enrol(&store, &user, &user, ENROLLED).await.unwrap();
+            let first = Code::parse(&codes::at(begun.secret(), ENROLLED)).unwrap();
+            let confirmed = factors
+                .confirm(&store, &user, &first, ENROLLED)
+                .await
+                .unwrap();
+            let recovery = confirmed.recovery_codes().iter().next().unwrap().to_owned();
+            shown.extend([codes::at(begun.secret(), later()), recovery]);
+        }
+        store.close().await;
+        shown
+    });
+    fs::write(shown_in(place), shown.join("\n")).unwrap();
+}
+
+/// The codes, two a round, by their number.
+fn shown(place: &Path) -> Vec<String> {
+    let text = fs::read_to_string(shown_in(place)).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// One code shown once: whether it was accepted. A store that is contended did nothing.
+async fn show(
+    factors: &SecondFactors,
+    store: &Sqlite,
+    number: u32,
+    code: &str,
+) -> Result<bool, Error> {
+    loop {
+        let presented = factors.present(&user(number / 2), Code::parse(code).unwrap());
+        match presented.consume(store, later()).await {
+            Ok(proof) => {
+                let kind = [Kind::Totp, Kind::RecoveryCode][number as usize % 2];
+                assert_eq!(proof.kind(), kind);
+                return Ok(true);
+            }
+            Err(Error::Replayed) => return Ok(false),
+            Err(Error::Store(Failure::Contended)) => yield_now().await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// All tasks show every code in the same order, and say at once which they got through with.
+fn contest(part: &Part) {
+    let shown = Arc::new(shown(part.place()));
+    let store = Sqlite::open(part.place(), ENROLLED).unwrap();
+    part.ready().unwrap();
+    runtime().block_on(async {
+        let start = Arc::new(Barrier::new(TASKS));
+        let mut tasks = JoinSet::new();
+        for _ in 0..TASKS {
+            let (shown, store, start) = (Arc::clone(&shown), store.clone(), Arc::clone(&start));
+            let (factors, part) = (factors(), part.clone());
+            tasks.spawn(async move {
+                start.wait().await;
+                for (number, code) in (0..).zip(shown.iter()) {
+                    if show(&factors, &store, number, code).await.unwrap() {
+                        part.report(&[number]).unwrap();
+                    }
+                }
+            });
+        }
+        while let Some(task) = tasks.join_next().await {
+            task.unwrap();
+        }
+        store.close().await;
+    });
+}
+
+fn start(place: &Path, number: u64) -> Started {
+    let mut process = Part::start(&mut Part::command(NAME, place, number).unwrap()).unwrap();
+    process.go().unwrap();
+    process
+}
+
+/// Attack row 2: the same code at once, in many replicas; row 4: a recovery code raced for.
+#[test]
+fn a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_once_though_some_are_killed() {
+    if let Some(part) = Part::current() {
+        contest(&part);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("race.db");
+    enrol(&place);
+    let mut waiting = Vec::new();
+    for number in 0..PROCESSES {
+        let mut command = Part::command(NAME, &place, number).unwrap();
+        waiting.push(Part::start(&mut command).unwrap());
+    }
+    for process in &mut waiting {
+        process.go().unwrap();
+    }
+    let mut accepted = Vec::new();
+    let codes = 2 * rounds();
+    // One that is winning is ended, and another takes its place; all begin at the first code again.
+    for kill in 1..=KILLS {
+        let mut process = waiting.remove(0);
+        let enough = codes as usize * kill as usize / (6 * (KILLS as usize + 1));
+        let mut won = 0;
+        while won < enough {
+            let Some(numbers) = process.next_report().unwrap() else {
+                break;
+            };
+            won += numbers.len();
+            accepted.extend(numbers);
+        }
+        accepted.extend(process.kill().unwrap());
+        waiting.push(start(&place, PROCESSES + u64::from(kill)));
+    }
+    let readers: Vec<_> = waiting
+        .into_iter()
+        .map(|process| std::thread::spawn(move || process.finish().unwrap()))
+        .collect();
+    for reader in readers {
+        accepted.extend(reader.join().unwrap());
+    }
+    judge(&place, &accepted, codes);
+}
+
+/// No code was accepted twice, none is left unused, and what no process lived to tell is one code for a
+/// killed process's turn at the most.
+fn judge(place: &Path, accepted: &[u32], codes: u32) {
+    let told: BTreeSet<u32> = accepted.iter().copied().collect();
+    assert_eq!(told.len(), accepted.len(), "a code was accepted twice");
+    assert!(told.iter().all(|number| *number < codes));
+    let untold = codes as usize - told.len();
+    assert!(
+        untold <= KILLS as usize * TASKS,
+        "{untold} codes were accepted by nobody who told of it"
+    );
+    let left = runtime().block_on(async {
+        let store = Sqlite::open(place, ENROLLED).unwrap();
+        let factors = factors();
+        let mut left = Vec::new();
+        for (number, code) in (0..).zip(shown(place)) {
+            if show(&factors, &store, number, &code).await.unwrap() {
+                left.push(number);
+            }
+        }
+        store.close().await;
+        left
+    });
+    assert_eq!(left, Vec::<u32>::new(), "codes that no process used up");
+    println!(
+        "{codes} codes: {} told, {untold} untold, {KILLS} kills",
+        told.len()
+    );
+}

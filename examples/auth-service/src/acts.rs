@@ -1,0 +1,211 @@
+//! What an administrator does, and what a user does to all sessions at once; for the calls and the pages
+//! alike.
+//!
+//! Each act is in the audit log before it is done: one that failed after is over-reported, none goes
+//! unseen.
+
+use portcullis::audit::Action;
+use portcullis::core::{Reason, Secret, Timestamp};
+use portcullis::lockout::{AccountName, Status};
+use portcullis::session::SessionId;
+
+use crate::answer::No;
+use crate::app::{App, overloaded};
+use crate::origin::Origin;
+use crate::users::{Role, User, one_time_password};
+
+impl App {
+    /// Makes a user with a one-time password.
+    pub(crate) async fn create_user(
+        &self,
+        by: &str,
+        new: (&AccountName, String, Role),
+        origin: &Origin,
+    ) -> Result<(User, Secret), No> {
+        let (now, (name, email, role)) = (origin.now, new);
+        if self.users.get(name.as_str(), now).await?.is_some() {
+            return Err(No::TAKEN);
+        }
+        let (user, password) = self.new_user(name, email, role, now).await?;
+        let event = origin.event(Action::UserCreated);
+        self.record(event.user(by).target(&user.name)).await?;
+        self.users.create(user.clone(), now).await?;
+        Ok((user, password))
+    }
+
+    /// Closes an account: its sessions end and nobody signs in to it.
+    pub(crate) async fn disable_user(
+        &self,
+        by: &str,
+        name: &AccountName,
+        origin: &Origin,
+    ) -> Result<User, No> {
+        if name.as_str() == by {
+            return Err(No::content(
+                "An administrator does not close the account in use.",
+            ));
+        }
+        self.about_to(Action::UserDisabled, by, name, origin)
+            .await?;
+        let user = self
+            .users
+            .set_enabled(name.as_str(), false, origin.now)
+            .await?;
+        self.end_sessions(name.as_str(), origin.now).await?;
+        Ok(user)
+    }
+
+    /// Opens an account that was closed.
+    pub(crate) async fn enable_user(
+        &self,
+        by: &str,
+        name: &AccountName,
+        origin: &Origin,
+    ) -> Result<User, No> {
+        self.about_to(Action::UserEnabled, by, name, origin).await?;
+        Ok(self
+            .users
+            .set_enabled(name.as_str(), true, origin.now)
+            .await?)
+    }
+
+    /// Gives a user a new one-time password in place of one that was lost.
+    pub(crate) async fn reset_user(
+        &self,
+        by: &str,
+        name: &AccountName,
+        origin: &Origin,
+    ) -> Result<(User, Secret), No> {
+        self.about_to(Action::PasswordChanged, by, name, origin)
+            .await?;
+        self.reset(name, origin.now).await
+    }
+
+    /// Takes a user's second factor away, in place of an authenticator and recovery codes that were lost.
+    /// The sessions end first: none that the factor had opened outlives it. Whether there was one.
+    pub(crate) async fn reset_second_factor(
+        &self,
+        by: &str,
+        name: &AccountName,
+        origin: &Origin,
+    ) -> Result<bool, No> {
+        if name.as_str() == by {
+            // Without a code: a session left open must not be worth more than it is.
+            return Err(No::content(
+                "Remove your own second factor with a code of it.",
+            ));
+        }
+        self.about_to(Action::FactorRemoved, by, name, origin)
+            .await?;
+        self.end_sessions(name.as_str(), origin.now).await?;
+        let (factors, store) = (&self.second_factors, &self.store);
+        let reset = factors
+            .dangerous_reset(store, name.as_str(), origin.now)
+            .await;
+        Ok(reset.map_err(|error| error.reason())?)
+    }
+
+    /// Lifts the lock of an account.
+    pub(crate) async fn unlock(
+        &self,
+        by: &str,
+        name: &AccountName,
+        origin: &Origin,
+    ) -> Result<(), No> {
+        let now = origin.now;
+        let status = self.lockout.status(name, now).await;
+        if !matches!(
+            status.map_err(|error| error.reason())?,
+            Status::Locked { .. }
+        ) {
+            return Err(No::unknown("The account is not locked."));
+        }
+        let event = origin.event(Action::Unlock);
+        self.record(event.user(by).target(name.as_str())).await?;
+        let unlocked = self.lockout.unlock(name, now).await;
+        unlocked.map(drop).map_err(|error| No::from(error.reason()))
+    }
+
+    /// Ends a session by its own user's wish.
+    pub(crate) async fn sign_out(
+        &self,
+        user: &str,
+        session: &SessionId,
+        origin: &Origin,
+    ) -> Result<(), No> {
+        let ended = self.sessions.revoke(session, origin.now).await;
+        ended.map_err(|error| error.reason())?;
+        let event = origin.event(Action::Logout).user(user);
+        self.record(event.session(&session.to_string())).await
+    }
+
+    /// Ends all of a user's sessions by the user's own wish, the one that asks too.
+    pub(crate) async fn sign_out_everywhere(&self, user: &str, origin: &Origin) -> Result<(), No> {
+        self.end_sessions(user, origin.now).await?;
+        let event = origin.event(Action::Logout).user(user);
+        self.record(event.target("everywhere")).await
+    }
+
+    /// Records what is about to be done to a user who exists.
+    async fn about_to(
+        &self,
+        action: Action,
+        by: &str,
+        name: &AccountName,
+        origin: &Origin,
+    ) -> Result<(), No> {
+        let found = self.users.get(name.as_str(), origin.now).await?;
+        found.ok_or(No::unknown("There is no such user."))?;
+        let event = origin.event(action);
+        self.record(event.user(by).target(name.as_str())).await
+    }
+
+    async fn end_sessions(&self, user: &str, now: Timestamp) -> Result<(), No> {
+        let ended = self.sessions.revoke_all(user, now).await;
+        ended.map(drop).map_err(|error| No::from(error.reason()))
+    }
+
+    /// Gives a user a new one-time password, lifts a lock of the account, and ends its sessions.
+    pub(crate) async fn reset(
+        &self,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<(User, Secret), No> {
+        let password = one_time_password().map_err(|_| Reason::Internal)?;
+        let hashed = self.hasher.hash(password.clone()).await;
+        let hash = hashed.map_err(|_| overloaded())?;
+        let user = self.users.reset_password(name.as_str(), hash, now).await?;
+        let ended = self.sessions.revoke_all(name.as_str(), now).await;
+        ended.map_err(|error| error.reason())?;
+        let unlocked = self.lockout.unlock(name, now).await;
+        unlocked.map_err(|error| error.reason())?;
+        Ok((user, password))
+    }
+
+    /// A user with a one-time password, not yet kept.
+    pub(crate) async fn new_user(
+        &self,
+        name: &AccountName,
+        email: String,
+        role: Role,
+        now: Timestamp,
+    ) -> Result<(User, Secret), No> {
+        let password = one_time_password().map_err(|_| Reason::Internal)?;
+        let hash = self
+            .hasher
+            .hash(password.clone())
+            .await
+            .map_err(|_| overloaded())?;
+        let user = User {
+            name: name.as_str().to_owned(),
+            email,
+            role,
+            password_hash: hash,
+            enabled: true,
+            must_change_password: true,
+            epoch: 1,
+            created_at: now.as_unix_nanos(),
+        };
+        Ok((user, password))
+    }
+}
