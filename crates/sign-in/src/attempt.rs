@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use portcullis_audit::{Action, Event};
 use portcullis_core::{Secret, Timestamp};
-use portcullis_totp_mfa::Code;
+use portcullis_totp_mfa::{Code, Kind};
 
 /// A name, a password, and where they came from.
 ///
@@ -92,6 +92,13 @@ impl Shown {
     pub fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
+    }
+
+    /// Whether it has the form of a recovery code, right or wrong.
+    #[must_use]
+    pub fn is_recovery_code(&self) -> bool {
+        let kind = self.code.as_ref().map(Code::kind);
+        kind == Some(Kind::RecoveryCode)
     }
 }
 

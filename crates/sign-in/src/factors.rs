@@ -77,6 +77,10 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         shown: Shown,
         now: Timestamp,
     ) -> Result<RecoveryCodes, FactorError> {
+        if shown.is_recovery_code() {
+            // Before it is used up for nothing.
+            return Err(FactorError::NotByRecoveryCode);
+        }
         let proof = self
             .prove_in(session, shown.code, &shown.origin, now)
             .await?;

@@ -40,10 +40,11 @@ pub(crate) async fn show(
         ..Sought::default()
     };
     let unlocked = query.as_deref() == Some("unlocked");
+    let locked = locked(&app, now).await?;
     Ok(page(&AdminPage {
         notice: unlocked.then_some("The account is unlocked."),
-        locked: locked(&app, now).await?,
-        users: rows(&app, users, now).await?,
+        users: rows(&app, users, &locked, now).await?,
+        locked,
         more_users,
         audit: audit_part(&app, &caller.user.name, &origin, &sought).await?,
         frame: around.frame(Here::Admin),
@@ -62,11 +63,18 @@ async fn locked(app: &App, now: Timestamp) -> Result<Vec<LockRow>, No> {
     Ok(locked.iter().map(row).collect())
 }
 
-async fn rows(app: &App, users: Vec<User>, now: Timestamp) -> Result<Vec<UserRow>, No> {
+async fn rows(
+    app: &App,
+    users: Vec<User>,
+    locked: &[LockRow],
+    now: Timestamp,
+) -> Result<Vec<UserRow>, No> {
     let mut rows = Vec::new();
     for user in users.into_iter().take(MAX_USERS) {
+        let is_locked = locked.iter().any(|lock| lock.name == user.name);
         let (state, open) = match (user.enabled, user.must_change_password) {
             (false, _) => ("Closed", false),
+            (true, _) if is_locked => ("Locked", false),
             (true, true) => ("New password due", false),
             (true, false) => ("Open", true),
         };
