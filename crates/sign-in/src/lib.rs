@@ -44,7 +44,7 @@
 //!
 //! | Step | Who | Why there |
 //! |---|---|---|
-//! | ask, reserve | `portcullis-lockout` | an attempt is counted before it is judged: guesses cannot race |
+//! | reserve | `portcullis-lockout` | an attempt is counted before it is judged: guesses cannot race |
 //! | look up | [`Directory`] | unknown and locked users take the same way, with a dummy hash |
 //! | verify | [`Hasher`], [`Argon2Pool`] | off the async threads, bounded, refused when full |
 //! | settle | `portcullis-lockout` | in a task of its own: hanging up changes nothing |

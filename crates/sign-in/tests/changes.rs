@@ -282,7 +282,7 @@ async fn sessions_are_ended_though_the_store_fails_twice_and_it_is_said_when_the
     for (times, ended) in [(1, true), (2, true), (1000, false)] {
         let desk = desk().await;
         desk.try_as("alice", RIGHT).await.unwrap();
-        // Ask, reserve and settle.
+        // Reserve, ask and settle.
         desk.store.fail(3, times, Failure::Contended);
         let answer = change(&desk, "alice", RIGHT, NEW).await;
         desk.store.mend();

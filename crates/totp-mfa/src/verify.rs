@@ -1,6 +1,5 @@
 //! Whether six digits are a code of this moment: every step of the window is tried, whatever matched.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use portcullis_core::{Secret, Timestamp};
@@ -23,16 +22,29 @@ impl Codes {
         builder.build().ok().map(Self)
     }
 
-    /// The code of a step (RFC 4226 §5.3 with the step as its counter).
+    /// The code of a step: HOTP with the step as its counter, truncated (RFC 4226 §5.3).
     pub(crate) fn at_step(&self, step: u64) -> Zeroizing<[u8; 6]> {
-        let token = self.0.generate(step.saturating_mul(STEP_SECS));
-        let mut digits = Six::default();
-        // Six digits were asked for; fewer or more would leave bytes that no typed code has.
-        match write!(digits, "{token}") {
-            Ok(()) if digits.written == digits.bytes.len() => digits.bytes,
-            _ => Zeroizing::default(),
-        }
+        let signature = self.0.sign(step.saturating_mul(STEP_SECS));
+        let signature = signature.as_ref();
+        // SHA-1 has twenty bytes and the offset is fifteen at most; what would be shorter makes a code
+        // that nobody can type.
+        let offset = usize::from(signature.last().map_or(0, |last| last & 0xf));
+        let chosen = signature.get(offset..).and_then(<[u8]>::first_chunk::<4>);
+        chosen.map_or_else(Zeroizing::default, |bytes| {
+            digits_of(u32::from_be_bytes(*bytes) & 0x7fff_ffff)
+        })
     }
+}
+
+/// The last six decimal digits of `value`, without a branch on any of them.
+fn digits_of(mut value: u32) -> Zeroizing<[u8; 6]> {
+    let mut digits = Zeroizing::new([b'0'; 6]);
+    for digit in digits.iter_mut().rev() {
+        let last = value % 10;
+        *digit = digit.saturating_add(u8::try_from(last).unwrap_or(0));
+        value /= 10;
+    }
+    digits
 }
 
 /// The newest step whose code `digits` are, of those within `window` steps of `now`'s.
@@ -63,24 +75,6 @@ pub(crate) const fn step_at(now: Timestamp) -> u64 {
 pub(crate) fn acceptable_from(step: u64, window: u8) -> Timestamp {
     let first = step.saturating_sub(u64::from(window));
     Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(first.saturating_mul(STEP_SECS)))
-}
-
-/// Takes six ASCII digits without a buffer that is not wiped.
-#[derive(Default)]
-struct Six {
-    bytes: Zeroizing<[u8; 6]>,
-    written: usize,
-}
-
-impl Write for Six {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for byte in text.bytes() {
-            let place = self.bytes.get_mut(self.written).ok_or(std::fmt::Error)?;
-            *place = byte;
-            self.written = self.written.saturating_add(1);
-        }
-        Ok(())
-    }
 }
 
 /// How long a step lasts.
