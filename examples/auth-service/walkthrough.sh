@@ -43,7 +43,7 @@ call() {
 
 # The story shows no secret, as no log should. What is said in codes like 403_FORBIDDEN is none.
 hide() {
-  sed -E 's/"recovery_codes":\[[^]]*\]/"recovery_codes":[…]/; s/("(password|current_password|new_password|one_time_password|access_token|refresh_token|token|challenge|code|secret|uri|qr_png|qr_svg)":")([0-9]{3}_[A-Z_]+)?[^"]*/\1\3…/g; s/("code":"[0-9]{3}_[A-Z_]+)…/\1/' <<<"$1"
+  sed -E 's/"recovery_codes":\[[^]]*\]/"recovery_codes":[…]/; s/("(password|current_password|new_password|one_time_password|access_token|refresh_token|token|challenge|code|secret|uri|qr_png|qr_svg)":")([0-9]{3}_[A-Z_]+)?([^"\\]|\\.)*/\1\3…/g; s/("code":"[0-9]{3}_[A-Z_]+)…/\1/' <<<"$1"
 }
 
 # patiently CALL...: does as it is told by Retry-After, as a client should.

@@ -23,7 +23,7 @@ use crate::{Factor, Live, Method};
 /// let session = sessions.start("42", &shown, now).await?.session;
 /// let live = sessions.live(&session, now).await?;
 ///
-/// // Signed in by a recovery code: good for reading on, not for removing the factor.
+/// // Signed in by a recovery code: good for reading on, not for what is sensitive.
 /// let any = Demand::require(Level::SecondFactor, Duration::MAX);
 /// let strict = Demand::require(Level::Authenticator, Duration::from_secs(300));
 /// assert!(require(&live, &any, now).is_ok());
@@ -83,7 +83,8 @@ pub enum Level {
     /// Any factor beyond the first: enough to be signed in.
     SecondFactor,
     /// An enrolled authenticator in hand: for acts that a found recovery code must not open, such as
-    /// removing the factor or making new codes.
+    /// making new codes. Whoever lets a recovery code replace the authenticator (it was lost) lets it
+    /// open them the long way round: a service decides for whom.
     Authenticator,
     /// One that a page on another origin cannot pass on (NIST SP 800-63B §3.2.5).
     PhishingResistant,

@@ -95,7 +95,8 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         }
     }
 
-    /// The sessions first: one that the factor had opened must not outlive it.
+    /// The sessions first, and again once the factor is gone: one that it had opened must not outlive it,
+    /// nor one that it opened meanwhile.
     pub(crate) async fn remove(
         &self,
         session: &Live,
@@ -111,9 +112,10 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         let (factors, store) = (&self.parts.second_factors, &self.parts.store);
         let removed = factors.remove(store, proof, now);
         match bounded(self.policy.step_wait, removed).await {
-            Some(removed) => removed.map_err(|error| refused(&error)),
-            None => Err(AWAY.into()),
+            Some(removed) => removed.map_err(|error| refused(&error))?,
+            None => return Err(AWAY.into()),
         }
+        Ok(self.end_all(session.user(), now).await?)
     }
 
     /// A first code that was refused, recorded; what is no guess is told as it is.
@@ -124,18 +126,23 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         error: &totp_mfa::Error,
         now: Timestamp,
     ) -> FactorError {
+        use totp_mfa::Error;
         if !matches!(
             error,
-            totp_mfa::Error::Wrong { .. } | totp_mfa::Error::CodeMalformed
+            Error::Wrong { .. } | Error::CodeMalformed | Error::Replayed | Error::Blocked
         ) {
             return refused(error);
         }
-        match NotProven::by(error) {
-            Ok(not) => self
-                .refuse_in(session, &shown.origin, &not, now)
-                .await
-                .into(),
-            Err(error) => error.into(),
+        let refused = match NotProven::by(error) {
+            Ok(not) => self.refuse_in(session, &shown.origin, &not, now).await,
+            Err(error) => error,
+        };
+        match refused {
+            // No code completes this one any more.
+            SignInError::SecondFactorRefused(_) if matches!(error, Error::Blocked) => {
+                FactorError::NotPending
+            }
+            refused => refused.into(),
         }
     }
 }

@@ -85,3 +85,4 @@ pub use error::{ChangeError, FactorError, Refused, SignInError};
 pub use guard::{Entered, Parts, SignIn, SignedIn};
 pub use hasher::{Argon2Pool, HashError, Hasher, Hashing};
 pub use policy::{PasswordFault, SignInPolicy};
+pub use second::factor;

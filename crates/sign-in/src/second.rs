@@ -314,8 +314,9 @@ pub(crate) fn fault(error: &totp_mfa::Error) -> Reason {
     }
 }
 
-/// What a session notes of a proof.
-pub(crate) fn factor(proof: &FactorProof) -> Factor {
+/// What a session notes of a proof: a recovery code never counts as the authenticator it stands in for.
+#[must_use]
+pub fn factor(proof: &FactorProof) -> Factor {
     let method = match proof.kind() {
         Kind::Totp => Method::Totp,
         // What this release does not know is no more than what stands in for an authenticator.

@@ -235,6 +235,67 @@ async fn a_step_up_notes_the_code_and_a_recovery_code_steps_no_act_up() {
     );
 }
 
+/// A challenge answered while the factor is being removed: whoever holds the lost authenticator must not
+/// keep a session that it opened in between.
+#[tokio::test(start_paused = true)]
+async fn a_session_opened_while_the_factor_is_removed_does_not_outlive_it() {
+    let desk = desk().await;
+    let owner = desk.owner().await;
+    let challenge = desk.challenge("alice", 30).await;
+    // The code, the list of sessions, the one session in two writes: then the factor.
+    let held = desk.store.hold(4);
+    let (sign_in, session) = (desk.sign_in.clone(), owner.session.clone());
+    let code = owner.recovery_codes[0].clone();
+    let remove = tokio::spawn(async move {
+        let shown = Shown::new(&code);
+        sign_in.remove(&session, shown, at(30)).await
+    });
+    held.reached().await;
+    assert_eq!(desk.sessions_of("alice").await, 0);
+    let opened = desk.answer(&challenge, &owner.code(30), 30).await;
+    let opened = opened.unwrap().session;
+    held.release();
+    remove.await.unwrap().unwrap();
+    assert!(desk.sessions.live(&opened, at(30)).await.is_err());
+    assert_eq!(desk.sessions_of("alice").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enrolment_that_was_guessed_at_too_often_is_over_and_not_the_services_fault() {
+    let desk = desk().await;
+    let session = signed_in(
+        desk.sign_in
+            .sign_in(attempt("alice", RIGHT), NOW)
+            .await
+            .unwrap(),
+    );
+    let session = desk.sessions.live(&session.session, NOW).await.unwrap();
+    let begun = desk.sign_in.enrol(&session, "alice", NOW).await.unwrap();
+    let right = codes::at(begun.secret(), NOW);
+    let wrong = if right == "000000" {
+        "000001"
+    } else {
+        "000000"
+    };
+    for _ in 0..100 {
+        let refused = desk.sign_in.confirm(&session, Shown::new(wrong), NOW).await;
+        assert!(matches!(
+            refused,
+            Err(FactorError::SignIn(SignInError::SecondFactorRefused(_)))
+        ));
+    }
+    let before = desk.sink.events().len();
+    let over = desk
+        .sign_in
+        .confirm(&session, Shown::new(&right), NOW)
+        .await;
+    assert_eq!(over.unwrap_err(), FactorError::NotPending);
+    let blocked = (Action::StepUpFailed, String::from("second_factor_blocked"));
+    assert_eq!(desk.since(before), [blocked]);
+    let anew = desk.sign_in.enrol(&session, "alice", NOW).await;
+    assert!(anew.is_ok());
+}
+
 /// Row 12, where an application meets it.
 #[tokio::test(start_paused = true)]
 async fn codes_are_not_regenerated_and_a_factor_is_not_removed_without_showing_it() {

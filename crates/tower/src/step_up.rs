@@ -13,7 +13,7 @@ use crate::{Admitted, Gate, Refusal};
 /// 9470 §3).
 ///
 /// Stands behind the gate or layer that leaves a [`Live`]: a [`crate::BearerGate`] of sessions, or the
-/// cookie layer. Without one it answers 500 ([`Reason::Internal`]): it was put together wrongly.
+/// cookie layer. Whoever has no session is asked for credentials ([`Reason::CredentialsMissing`]).
 ///
 /// ```
 /// use portcullis_session::{Demand, Level};
@@ -42,7 +42,8 @@ impl Gate for StepUpGate {
     type Pass = Admitted;
 
     async fn admit(&self, head: &mut request::Parts, now: Timestamp) -> Result<Admitted, Refusal> {
-        let live = head.extensions.get::<Live>().ok_or(Reason::Internal)?;
+        let live = head.extensions.get::<Live>();
+        let live = live.ok_or(Reason::CredentialsMissing)?;
         match require(live, &self.demand, now) {
             Ok(()) => Ok(Admitted),
             Err(required) => Err(challenged(required.reason(), required.demand())),

@@ -96,14 +96,14 @@ async fn a_session_that_has_not_shown_enough_is_told_what_to_show_and_then_admit
 }
 
 #[tokio::test]
-async fn a_gate_before_which_nothing_left_a_session_is_put_together_wrongly_and_closed() {
+async fn whoever_has_no_session_is_asked_for_credentials() {
     let gate = StepUpGate::require(Demand::second_factor());
     let service = GateLayer::new(gate, FakeClock::new(NOW)).layer(tower::service_fn(answer));
     let refused = service
         .oneshot(Request::new(Body::default()))
         .await
         .unwrap();
-    assert_eq!(refused.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     let why = refused.extensions().get();
-    assert_eq!(why, Some(&Refused(Reason::Internal)));
+    assert_eq!(why, Some(&Refused(Reason::CredentialsMissing)));
 }

@@ -7,10 +7,13 @@
 use portcullis::audit::Action;
 use portcullis::core::{Reason, Secret, Timestamp};
 use portcullis::lockout::{AccountName, Status};
-use portcullis::session::SessionId;
+use portcullis::session::{Live, SessionId};
+use portcullis::sign_in::{FactorError, Shown};
+use portcullis::totp_mfa::Enrolment;
 
 use crate::answer::No;
 use crate::app::{App, overloaded};
+use crate::caller::Caller;
 use crate::origin::Origin;
 use crate::users::{Role, User, one_time_password};
 
@@ -82,7 +85,8 @@ impl App {
     }
 
     /// Takes a user's second factor away, in place of an authenticator and recovery codes that were lost.
-    /// The sessions end first: none that the factor had opened outlives it. Whether there was one.
+    /// The sessions end first, and again after: none that the factor had opened outlives it, nor one that
+    /// it opened meanwhile. Whether there was one.
     pub(crate) async fn reset_second_factor(
         &self,
         by: &str,
@@ -102,7 +106,40 @@ impl App {
         let reset = factors
             .dangerous_reset(store, name.as_str(), origin.now)
             .await;
-        Ok(reset.map_err(|error| error.reason())?)
+        let reset = reset.map_err(|error| error.reason())?;
+        self.end_sessions(name.as_str(), origin.now).await?;
+        Ok(reset)
+    }
+
+    /// Removes the account's own second factor for a code. An administrator's goes for a code of the
+    /// authenticator alone: by way of a new one a found recovery code would open every act.
+    pub(crate) async fn remove_second_factor(
+        &self,
+        caller: &Caller,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<(), FactorError> {
+        if caller.user.role == Role::Admin && shown.is_recovery_code() {
+            return Err(FactorError::NotByRecoveryCode);
+        }
+        self.sign_in.remove(&caller.session, shown, now).await
+    }
+
+    /// Begins an enrolment under the account's name, as far as an authenticator can show it.
+    pub(crate) async fn enrol(
+        &self,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Enrolment, FactorError> {
+        let name = caller.user.name.replace(':', "-");
+        let end = name.floor_char_boundary(LABEL_BYTES);
+        let name = name.get(..end).unwrap_or_default();
+        match self.sign_in.enrol(&caller.session, name, now).await {
+            Err(FactorError::AccountRefused) => {
+                self.sign_in.enrol(&caller.session, "account", now).await
+            }
+            enrolled => enrolled,
+        }
     }
 
     /// Lifts the lock of an account.
@@ -133,17 +170,27 @@ impl App {
         session: &SessionId,
         origin: &Origin,
     ) -> Result<(), No> {
+        let event = origin.event(Action::Logout).user(user);
+        // Ended, recorded or not: it was asked for, and it opens nothing.
+        let recorded = self.record(event.session(&session.to_string())).await;
         let ended = self.sessions.revoke(session, origin.now).await;
         ended.map_err(|error| error.reason())?;
-        let event = origin.event(Action::Logout).user(user);
-        self.record(event.session(&session.to_string())).await
+        recorded
     }
 
     /// Ends all of a user's sessions by the user's own wish, the one that asks too.
     pub(crate) async fn sign_out_everywhere(&self, user: &str, origin: &Origin) -> Result<(), No> {
-        self.end_sessions(user, origin.now).await?;
         let event = origin.event(Action::Logout).user(user);
-        self.record(event.target("everywhere")).await
+        let recorded = self.record(event.target("everywhere")).await;
+        self.end_sessions(user, origin.now).await?;
+        recorded
+    }
+
+    /// Records that a session ends because its browser signs in anew.
+    pub(crate) async fn signed_in_over(&self, session: &Live, origin: &Origin) -> Result<(), No> {
+        let event = origin.event(Action::SessionRevoked).user(session.user());
+        self.record(event.session(&session.session().to_string()))
+            .await
     }
 
     /// Records what is about to be done to a user who exists.
@@ -209,3 +256,6 @@ impl App {
         Ok((user, password))
     }
 }
+
+/// As much of a name as an authenticator shows.
+const LABEL_BYTES: usize = 128;

@@ -54,6 +54,15 @@ impl No {
         Cow::Borrowed("There is no room for more users."),
     );
 
+    /// The body is not waited for any longer.
+    pub(crate) const fn slow_body() -> Self {
+        Self::Problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "408_REQUEST_TIMEOUT",
+            Cow::Borrowed("The body did not come within ten seconds."),
+        )
+    }
+
     /// The content is not as it must be.
     pub(crate) fn content(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Problem(StatusCode::BAD_REQUEST, "400_BAD_REQUEST", detail.into())
@@ -140,14 +149,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Content<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, No> {
         // A body that does not come is not waited for: it would hold its connection, and a stop.
         let read = tokio::time::timeout(BODY_WAIT, Json::from_request(request, state)).await;
-        let read = read.map_err(|_| {
-            let slow = "The body did not come within ten seconds.";
-            No::Problem(
-                StatusCode::REQUEST_TIMEOUT,
-                "408_REQUEST_TIMEOUT",
-                slow.into(),
-            )
-        })?;
+        let read = read.map_err(|_| No::slow_body())?;
         let Json(content) = read.map_err(|rejection| match rejection {
             JsonRejection::BytesRejection(bytes)
                 if bytes.status() == StatusCode::PAYLOAD_TOO_LARGE =>
@@ -177,4 +179,4 @@ pub(crate) fn private(content: impl IntoResponse) -> Response {
     response
 }
 
-const BODY_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const BODY_WAIT: Duration = Duration::from_secs(10);

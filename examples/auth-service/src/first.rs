@@ -57,11 +57,17 @@ impl App {
     ) -> Result<(), Fault> {
         self.refuse_no_admin("--reset-second-factor", name, now)
             .await?;
+        let (factors, store) = (&self.second_factors, &self.store);
+        let standing = factors.standing(store, name.as_str(), now).await;
+        // One that does not decode is there, too.
+        if standing.is_ok_and(|standing| !standing.enrolled && !standing.pending) {
+            announce(&format!("{} has no second factor to remove", name.as_str()));
+            return Ok(());
+        }
         let event = Event::new(Action::FactorRemoved, now).target(name.as_str());
         let recorded = self.record(event).await;
         recorded.map_err(|_| "the audit log takes no record")?;
         self.sessions.revoke_all(name.as_str(), now).await?;
-        let (factors, store) = (&self.second_factors, &self.store);
         factors.dangerous_reset(store, name.as_str(), now).await?;
         announce(&format!(
             "second factor of {} removed: enrol anew",

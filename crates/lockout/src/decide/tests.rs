@@ -259,6 +259,16 @@ fn a_reservation_given_back_counts_nothing() {
 }
 
 #[test]
+fn unlocking_an_open_account_still_counts_the_attempts_under_way() {
+    let mut account = Account::default();
+    for _ in 0..LIMIT {
+        account.granted(0);
+    }
+    assert!(!account.unlock(0));
+    assert_eq!(account.reserve(0), Reserve::Crowded);
+}
+
+#[test]
 fn unlocking_lifts_the_lock_and_the_failures_and_says_whether_there_was_one() {
     let mut account = Account::default();
     assert!(!account.unlock(0));

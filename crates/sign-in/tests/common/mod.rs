@@ -28,6 +28,7 @@ use portcullis_sign_in::{
     SignIn, SignInError, SignInPolicy, SignedIn,
 };
 use portcullis_totp_mfa::SecondFactors;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 pub const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -322,6 +323,7 @@ pub struct Cabinet {
 #[derive(Default)]
 struct Calls {
     done: usize,
+    held: Option<(usize, Held)>,
     failing: Range<usize>,
     failure: Option<Failure>,
 }
@@ -334,8 +336,30 @@ impl Cabinet {
         plan.failure = Some(failure);
     }
 
+    /// The call after the next `skip` waits until it is released.
+    pub fn hold(&self, skip: usize) -> Held {
+        let mut plan = self.plan.lock().unwrap();
+        let held = Held::default();
+        plan.held = Some((plan.done + skip, held.clone()));
+        held
+    }
+
     pub fn mend(&self) {
         self.plan.lock().unwrap().failing = 0..0;
+    }
+}
+
+/// A call that waits.
+#[derive(Clone, Default)]
+pub struct Held(Arc<Notify>, Arc<Notify>);
+
+impl Held {
+    pub async fn reached(&self) {
+        self.0.notified().await;
+    }
+
+    pub fn release(&self) {
+        self.1.notify_one();
     }
 }
 
@@ -345,13 +369,18 @@ impl Store for Cabinet {
         F: Fn(Option<&[u8]>) -> (T, Next) + Send + 'static,
         T: Send + 'static,
     {
-        let failure = {
+        let (failure, held) = {
             let mut plan = self.plan.lock().unwrap();
             let done = plan.done;
             plan.done += 1;
             let fails = plan.failing.contains(&done);
-            plan.failure.clone().filter(|_| fails)
+            let failure = plan.failure.clone().filter(|_| fails);
+            (failure, plan.held.take_if(|(at, _)| *at == done))
         };
+        if let Some((_, held)) = held {
+            held.0.notify_one();
+            held.1.notified().await;
+        }
         match failure {
             None => {}
             Some(failure @ Failure::Unknown(_)) => {

@@ -29,7 +29,8 @@ use super::Site;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CookieChange {
     /// The user has signed in to this session, which is alive. The one that the request's cookie held,
-    /// if that is another, ends.
+    /// if that is another, ends; whoever wants that in a log records it, by the
+    /// [`portcullis_session::Live`] in the request's extensions.
     Begin(SessionId),
     /// The user has signed out: the session that the request's cookie held ends, where it has not
     /// already, and the browser is a new visitor's.

@@ -50,7 +50,7 @@ pub(crate) async fn enrol(
     around: Around,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, No> {
-    let enrolled = app.sign_in.enrol(&caller.session, &caller.user.name, now);
+    let enrolled = app.enrol(&caller, now);
     let enrolment = match enrolled.await {
         Ok(enrolment) => enrolment,
         Err(FactorError::AlreadyEnrolled) => return Ok(to_the_account()),
@@ -161,7 +161,7 @@ pub(crate) async fn remove(
     Fields(typed): Fields<TypedCode>,
 ) -> Result<Response, No> {
     let (shown, now) = (typed.shown(&origin), origin.now);
-    match app.sign_in.remove(&caller.session, shown, now).await {
+    match app.remove_second_factor(&caller, shown, now).await {
         Ok(()) => Ok(on_with(CookieChange::End, "/sign-in?removed")),
         Err(error) => not_changed(&app, around, &caller, &origin, error).await,
     }

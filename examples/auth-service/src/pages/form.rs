@@ -6,8 +6,9 @@ use axum::extract::{FromRequest, Request};
 use portcullis::core::{Reason, Secret};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
-use crate::answer::No;
+use crate::answer::{BODY_WAIT, No};
 
 /// The fields of a form. A field more is no fault: every form carries its token besides.
 #[derive(Debug)]
@@ -17,12 +18,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
     type Rejection = No;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, No> {
-        // The cookie layer has read the body, within its time: nothing is waited for here.
-        let read = Form::<T>::from_request(request, state).await;
-        let Form(fields) = read.map_err(|rejection| match rejection {
-            FormRejection::BytesRejection(_) => No::from(Reason::BodyTooLarge),
-            _ => No::content("The form lacks a field. Load the page again."),
-        })?;
+        // The cookie layer has read a body that carries the token, within its time; one whose token came
+        // in a header it has not.
+        let read = timeout(BODY_WAIT, Form::<T>::from_request(request, state)).await;
+        let Form(fields) =
+            read.map_err(|_| No::slow_body())?
+                .map_err(|rejection| match rejection {
+                    FormRejection::BytesRejection(_) => No::from(Reason::BodyTooLarge),
+                    _ => No::content("The form lacks a field. Load the page again."),
+                })?;
         Ok(Self(fields))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use portcullis::core::Reason;
+use portcullis::session::Live;
 use portcullis::sign_in::{Attempt, Entered, Shown, SignInError, SignedIn};
 use portcullis::tower::CookieChange;
 use serde::Deserialize;
@@ -46,11 +47,16 @@ pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
     origin: Origin,
     around: Around,
+    before: Option<Extension<Live>>,
     Fields(form): Fields<Credentials>,
 ) -> Result<Response, No> {
     let attempt = Attempt::new(&form.username, form.password.0).origin(origin.of(None));
     match app.sign_in.sign_in(attempt, origin.now).await {
-        Ok(Entered::SignedIn(signed_in)) => begun(&app, &signed_in, &origin).await,
+        Ok(Entered::SignedIn(signed_in)) => {
+            let to = begun(&app, &signed_in, &origin).await?;
+            over(&app, before, &origin).await?;
+            Ok(to)
+        }
         Ok(Entered::SecondFactor(challenge)) => Ok(page(&CodePage {
             frame: around.frame(Here::Elsewhere),
             challenge: challenge.expose().to_owned(),
@@ -66,6 +72,15 @@ pub(crate) async fn sign_in(
             Ok(refused(error.wire_reason(), &again))
         }
         Err(error) => Err(app.refusal(&error)),
+    }
+}
+
+/// The session that the browser had ends with the new one; the cookie layer sees to that, and this to its
+/// record.
+async fn over(app: &App, before: Option<Extension<Live>>, origin: &Origin) -> Result<(), No> {
+    match before {
+        Some(Extension(session)) => app.signed_in_over(&session, origin).await,
+        None => Ok(()),
     }
 }
 
@@ -99,12 +114,14 @@ pub(crate) async fn code(
     State(app): State<Arc<App>>,
     origin: Origin,
     around: Around,
+    before: Option<Extension<Live>>,
     Fields(answer): Fields<Answer>,
 ) -> Result<Response, No> {
     let shown = Shown::new(answer.code.code()).origin(origin.of(None));
     let challenge = answer.challenge.text();
     match app.sign_in.answer(challenge, shown, origin.now).await {
         Ok(signed_in) => {
+            over(&app, before, &origin).await?;
             let to = if signed_in.must_change {
                 "/password"
             } else {
@@ -114,19 +131,19 @@ pub(crate) async fn code(
         }
         Err(error @ SignInError::SecondFactorRefused(_)) => {
             let (frame, challenge) = (around.frame(Here::Elsewhere), challenge.to_owned());
-            let (reason, alert) = (error.wire_reason(), Some(CODE_REFUSED));
+            let reason = error.wire_reason();
             Ok(if answer.by == RECOVERY {
                 let again = RecoveryPage {
                     frame,
                     challenge,
-                    alert,
+                    alert: Some(RECOVERY_CODE_REFUSED),
                 };
                 refused(reason, &again)
             } else {
                 let again = CodePage {
                     frame,
                     challenge,
-                    alert,
+                    alert: Some(CODE_REFUSED),
                 };
                 refused(reason, &again)
             })
@@ -191,5 +208,7 @@ pub(crate) async fn sign_out_everywhere(
 
 const RECOVERY: &str = "recovery";
 const REFUSED: &str = "The name or the password is not accepted. After several failures, wait.";
+const RECOVERY_CODE_REFUSED: &str =
+    "The recovery code is not accepted. Each opens once; after five tries, sign in again.";
 const CODE_REFUSED: &str =
     "The code is not accepted. Wait for the next one; after five tries, sign in again.";

@@ -54,8 +54,10 @@ pub(crate) async fn enrol(
     Extension(Arrival(now)): Extension<Arrival>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, No> {
-    let enrolled = app.sign_in.enrol(&caller.session, &caller.user.name, now);
-    let enrolment = enrolled.await.map_err(|error| app.factor_refusal(&error))?;
+    let enrolment = app
+        .enrol(&caller, now)
+        .await
+        .map_err(|error| app.factor_refusal(&error))?;
     Ok(private(Json(json!({
         "secret": enrolment.secret(),
         "uri": enrolment.uri(),
@@ -98,7 +100,7 @@ pub(crate) async fn remove(
     Content(typed): Content<Typed>,
 ) -> Result<StatusCode, No> {
     let (shown, now) = (typed.shown(&origin), origin.now);
-    let removed = app.sign_in.remove(&caller.session, shown, now).await;
+    let removed = app.remove_second_factor(&caller, shown, now).await;
     removed.map_err(|error| refused(&app, &error))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -111,6 +113,10 @@ pub(crate) async fn step_up(
     Content(typed): Content<Typed>,
 ) -> Result<Response, No> {
     let (shown, now) = (typed.shown(&origin), origin.now);
+    if shown.is_recovery_code() {
+        // It would be used up, and what asks for an authenticator would ask again.
+        return Err(app.factor_refusal(&FactorError::NotByRecoveryCode));
+    }
     let stepped = app.sign_in.step_up(&caller.session, shown, now).await;
     let live = stepped.map_err(|error| refused(&app, &FactorError::from(error)))?;
     let factors: Vec<_> = live

@@ -329,5 +329,5 @@ const ARGUMENTS: &[&str] = &[
     "--hide-scrollbars",
 ];
 /// How long a page may take to show what is looked for.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const PAUSE: Duration = Duration::from_millis(20);
