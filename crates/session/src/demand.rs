@@ -179,15 +179,20 @@ impl Demand {
         self.max_age
     }
 
-    /// Whether one of `factors` is enough at `now`: strong and recent must be the same one.
+    /// Whether one of `factors` is enough at `now`: strong and recent must be the same one. One shown more
+    /// than a minute after `now`, which a clock that went back leaves, is not recent.
     #[must_use]
     pub fn is_met_by(&self, factors: &[Factor], now: Timestamp) -> bool {
         factors.iter().any(|factor| {
             self.level.is_met_by(factor.method())
                 && now.saturating_since(factor.at()) <= self.max_age
+                && factor.at().saturating_since(now) <= SKEW
         })
     }
 }
+
+/// How far the clocks of a service's machines may be apart.
+const SKEW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -262,6 +267,22 @@ mod tests {
         let demand = Demand::second_factor().within(Duration::from_secs(300));
         assert!(!demand.is_met_by(&shown, at(1000)));
         assert!(!demand.is_met_by(&[], at(1000)));
+    }
+
+    /// Row 23 of the attacks on totp-mfa.
+    #[test]
+    fn a_clock_that_steps_back_makes_no_step_up_last_longer() {
+        let shown = [Factor::new(Method::Totp, at(10_000))];
+        let demand = Demand::require(Level::Authenticator, Duration::from_secs(300));
+        for (now, met) in [
+            (6_400, false),
+            (9_939, false),
+            (9_940, true),
+            (10_300, true),
+            (10_301, false),
+        ] {
+            assert_eq!(demand.is_met_by(&shown, at(now)), met, "{now}");
+        }
     }
 
     #[test]

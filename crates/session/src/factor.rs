@@ -139,7 +139,8 @@ pub(crate) fn note(factors: &mut Vec<Factor>, factor: Factor, now: Timestamp) {
         .iter_mut()
         .find(|known| known.method == factor.method)
     {
-        Some(known) => known.at = known.at.max(factor.at),
+        // One that a clock gone back has left in the future would never be recent again, nor ever old.
+        Some(known) => known.at = known.at.min(now).max(factor.at),
         None => factors.push(factor),
     }
 }
@@ -181,5 +182,8 @@ pub(crate) mod tests {
         assert_eq!(factors, [Factor::new(Method::Totp, at(100))]);
         note(&mut factors, Factor::new(Method::Totp, at(200)), at(200));
         assert_eq!(factors, [Factor::new(Method::Totp, at(200))]);
+        // The clock went back: shown again, it counts from then.
+        note(&mut factors, Factor::new(Method::Totp, at(150)), at(150));
+        assert_eq!(factors, [Factor::new(Method::Totp, at(150))]);
     }
 }

@@ -1,13 +1,13 @@
 //! Enrolling, renewing and removing a second factor, each in its safe order.
 
 use portcullis_audit::{Action, Sink};
-use portcullis_core::{Reason, Timestamp};
+use portcullis_core::{Failure, Reason, Timestamp};
 use portcullis_session::{Factor, Live, Method};
 use portcullis_totp_mfa::{self as totp_mfa, Confirmed, Enrolment, RecoveryCodes};
 
 use crate::bounded::bounded;
-use crate::guard::{Inner, unstarted};
-use crate::second::{NotProven, fault, of_session};
+use crate::guard::Inner;
+use crate::second::{NotProven, ended, fault, of_session};
 use crate::{Directory, FactorError, Shown, SignInError};
 
 impl<D: Directory, A: Sink> Inner<D, A> {
@@ -25,14 +25,15 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         }
     }
 
-    /// The code decides; then it is recorded, the session notes it and the others end. Where one of these
-    /// fails the enrolment is undone: recovery codes that nobody saw must not be the only ones.
+    /// The code decides; then it is recorded, the other sessions end and this one notes it. Where one of
+    /// these fails the enrolment is undone: recovery codes that nobody saw must not be the only ones.
     pub(crate) async fn confirm(
         &self,
         session: &Live,
         shown: Shown,
         now: Timestamp,
     ) -> Result<Confirmed, FactorError> {
+        self.alive(session, now).await?;
         let Some(code) = &shown.code else {
             let wrong = totp_mfa::Error::CodeMalformed;
             return Err(self.not_proven(session, &shown, &wrong, now).await);
@@ -41,20 +42,30 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         let confirm = factors.confirm(store, session.user(), code, now);
         let confirmed = match bounded(self.policy.step_wait, confirm).await {
             Some(Ok(confirmed)) => confirmed,
+            // It may have been done. Only this user's enrolment can have been under way.
+            Some(Err(totp_mfa::Error::Store(Failure::Unknown(_)))) | None => {
+                let reset = factors.dangerous_reset(store, session.user(), now);
+                let reset = bounded(self.policy.step_wait, reset).await;
+                self.record_undone(session, &shown, reset, now).await;
+                return Err(SignInError::Unavailable(Reason::StoreUnknown).into());
+            }
             Some(Err(error)) => return Err(self.not_proven(session, &shown, &error, now).await),
-            None => return Err(AWAY.into()),
         };
         if let Err(error) = self.enter(session, &shown, now).await {
-            let undo = factors.dangerous_reset(store, session.user(), now);
+            let undo = factors.undo(store, &confirmed, now);
             // If that fails too, the authenticator is enrolled: its codes are asked for, and give new
             // recovery codes.
-            let _ = bounded(self.policy.step_wait, undo).await;
+            let undone = bounded(self.policy.step_wait, undo).await;
+            self.record_undone(session, &shown, undone, now).await;
+            // It may have noted a factor that there is not.
+            self.end(&session.session(), now).await;
             return Err(error.into());
         }
         Ok(confirmed)
     }
 
-    /// What follows a first code.
+    /// What follows a first code. The session notes it last: whatever failed before, it opens no more than
+    /// it did.
     async fn enter(
         &self,
         session: &Live,
@@ -64,11 +75,25 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         let event = of_session(shown.origin.event(Action::FactorEnrolled, now), session);
         self.record(event).await?;
         let (sessions, this) = (&self.parts.sessions, session.session());
+        let others = sessions.revoke_others(session.user(), &this, now).await;
+        others.map_err(ended)?;
         let factor = Factor::new(Method::Totp, now);
         let noted = sessions.add_factor(&this, factor, now).await;
-        noted.map_err(unstarted)?;
-        let others = sessions.revoke_others(session.user(), &this, now).await;
-        others.map(drop).map_err(unstarted)
+        noted.map(drop).map_err(ended)
+    }
+
+    /// Records that an enrolment was taken back, if it was and if it can be: nothing is left to refuse.
+    async fn record_undone(
+        &self,
+        session: &Live,
+        shown: &Shown,
+        undone: Option<Result<bool, totp_mfa::Error>>,
+        now: Timestamp,
+    ) {
+        if matches!(undone, Some(Ok(true))) {
+            let event = of_session(shown.origin.event(Action::FactorRemoved, now), session);
+            let _ = self.record(event).await;
+        }
     }
 
     pub(crate) async fn regenerate(
@@ -111,11 +136,11 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         self.end_all(session.user(), now).await?;
         let (factors, store) = (&self.parts.second_factors, &self.parts.store);
         let removed = factors.remove(store, proof, now);
-        match bounded(self.policy.step_wait, removed).await {
-            Some(removed) => removed.map_err(|error| refused(&error))?,
-            None => return Err(AWAY.into()),
-        }
-        Ok(self.end_all(session.user(), now).await?)
+        let removed = bounded(self.policy.step_wait, removed).await;
+        // Whatever is known of that: it may have been done.
+        let ended = self.end_all(session.user(), now).await;
+        removed.ok_or(AWAY)?.map_err(|error| refused(&error))?;
+        Ok(ended?)
     }
 
     /// A first code that was refused, recorded; what is no guess is told as it is.

@@ -162,6 +162,9 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
     /// Notes in a living session that its user has shown a second factor now: step-up (RFC 9470). The
     /// code is used up, also where the session ends meanwhile.
     ///
+    /// As with all that takes a [`Live`]: whether its [`Live::epoch`] is still the credential's is asked by
+    /// whoever let the request in.
+    ///
     /// # Errors
     /// As [`SignIn::answer`].
     pub async fn step_up(
@@ -194,9 +197,9 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
     /// then, and the user's other sessions, which have not, are ended.
     ///
     /// # Errors
-    /// [`FactorError`]. After [`SignInError::Unavailable`] nothing is enrolled, unless the store stayed
-    /// away: then the authenticator's codes are asked for, and [`SignIn::regenerate`] gives new recovery
-    /// codes.
+    /// [`FactorError`]. After [`SignInError::Unavailable`] the enrolment was undone and this session may
+    /// be ended. Where the store stayed away from that too, the authenticator's codes are asked for, and
+    /// [`SignIn::regenerate`] gives new recovery codes.
     pub async fn confirm(
         &self,
         session: &Live,
@@ -245,6 +248,9 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
 
     /// Replaces a user's password by `new`, if the attempt's is the present one, and ends all of the
     /// user's sessions. Counts and locks as a login does. Goes on to its end if the caller hangs up.
+    ///
+    /// It asks for no second factor: let it be called from a session alone, which has shown one where the
+    /// user has one.
     ///
     /// The event is recorded before anything is changed: a change that failed after is over-reported,
     /// none goes unseen.
@@ -427,7 +433,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
     }
 
     /// Ends a session that nobody was given. One that cannot be ended idles away.
-    async fn end(&self, session: &SessionId, now: Timestamp) {
+    pub(crate) async fn end(&self, session: &SessionId, now: Timestamp) {
         for _ in 0..TRIES {
             if self.parts.sessions.revoke(session, now).await.is_ok() {
                 return;

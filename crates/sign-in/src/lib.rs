@@ -55,8 +55,8 @@
 //! | record | [`portcullis_audit::Sink`] | on disk before the answer; else the session is ended |
 //! | answer | the caller | a session that its caller did not take is ended |
 //!
-//! Refusals differ in nothing but this: the fifth failure also writes the lock down, and a success goes
-//! on. It does not limit addresses, hold users, or normalise
+//! Refusals of a password differ in nothing but this: the fifth failure also writes the lock down. Those of
+//! a code are one answer, and a wrong one is also written down. It does not limit addresses, hold users, or normalise
 //! passwords (their bytes count), nor does it say who must have a second factor.
 #![forbid(unsafe_code)]
 

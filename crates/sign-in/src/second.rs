@@ -3,7 +3,7 @@
 use portcullis_audit::{Action, Event, Sink};
 use portcullis_core::{Next, Reason, Secret, Store, Timestamp};
 use portcullis_lockout::AccountName;
-use portcullis_session::{Factor, Live, Method};
+use portcullis_session::{Error, Factor, Live, Method};
 use portcullis_totp_mfa::{self as totp_mfa, FactorProof, Generation, Kind};
 
 use crate::bounded::bounded;
@@ -67,7 +67,6 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         let expires_at = proven.now.saturating_add(self.policy.second_factor_wait);
         let pending = Pending {
             tries: self.policy.second_factor_tries,
-            must_change: credential.must_change,
             expires_at,
             proven_at: proven.now,
             epoch: credential.epoch,
@@ -142,10 +141,16 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         self.record(event).await?;
         let (sessions, this) = (&self.parts.sessions, session.session());
         let noted = sessions.add_factor(&this, factor(&proof), now).await;
-        noted.map_err(unstarted)
+        noted.map_err(ended)
     }
 
-    /// A code shown within a session: the proof, or the refusal, recorded.
+    /// Whether the session is still alive, before anything is used up in it.
+    pub(crate) async fn alive(&self, session: &Live, now: Timestamp) -> Result<(), SignInError> {
+        let live = self.parts.sessions.live(&session.session(), now).await;
+        live.map(drop).map_err(ended)
+    }
+
+    /// A code shown within a living session: the proof, or the refusal, recorded.
     pub(crate) async fn prove_in(
         &self,
         session: &Live,
@@ -153,6 +158,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<FactorProof, SignInError> {
+        self.alive(session, now).await?;
         match self.prove_factor(session.user(), code, now).await? {
             Ok(proof) => {
                 self.record_kind(&proof, origin).await?;
@@ -303,6 +309,17 @@ impl NotProven {
             Error::NotEnrolled => Self::of(Reason::ChallengeInvalid),
             error => return Err(SignInError::Unavailable(fault(error))),
         })
+    }
+}
+
+/// A session that has ended meanwhile refuses as a wrong code does; what else its store says is never
+/// the caller's fault.
+pub(crate) fn ended(error: Error) -> SignInError {
+    match error {
+        Error::Revoked { .. } | Error::NoSuchSession => {
+            SignInError::refused(Step::SecondFactor, Reason::ChallengeInvalid)
+        }
+        error => unstarted(error),
     }
 }
 

@@ -4,12 +4,11 @@
 //! |---|---|
 //! | 0 | version 1 |
 //! | 1 | tries that are left, 0 to 20 |
-//! | 2 | whether the password must be changed: 0 or 1 |
-//! | 3–10 | when it is over |
-//! | 11–18 | when the password was proven |
-//! | 19–26 | the credential's epoch |
-//! | 27–34 | the generation of the second factor |
-//! | 35 | length of the name, then the name |
+//! | 2–9 | when it is over |
+//! | 10–17 | when the password was proven |
+//! | 18–25 | the credential's epoch |
+//! | 26–33 | the generation of the second factor |
+//! | 34 | length of the name, then the name |
 //! | then | length of the user's id, then the id |
 //!
 //! Instants are big-endian nanoseconds. A row without tries waits for what the last one comes to.
@@ -21,7 +20,6 @@ use portcullis_totp_mfa::Generation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) tries: u8,
-    pub(crate) must_change: bool,
     pub(crate) expires_at: Timestamp,
     pub(crate) proven_at: Timestamp,
     pub(crate) epoch: u64,
@@ -41,7 +39,7 @@ impl Pending {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION, self.tries, u8::from(self.must_change)];
+        let mut bytes = vec![VERSION, self.tries];
         bytes.extend_from_slice(&self.expires_at.as_unix_nanos().to_be_bytes());
         bytes.extend_from_slice(&self.proven_at.as_unix_nanos().to_be_bytes());
         bytes.extend_from_slice(&self.epoch.to_be_bytes());
@@ -56,7 +54,7 @@ impl Pending {
 
     /// The state in `bytes`, if they are exactly one.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (&[VERSION, tries, must_change], rest) = bytes.split_first_chunk()? else {
+        let (&[VERSION, tries], rest) = bytes.split_first_chunk()? else {
             return None;
         };
         let (expires_at, rest) = rest.split_first_chunk()?;
@@ -67,11 +65,6 @@ impl Pending {
         let (user_id, rest) = text(rest)?;
         let pending = Self {
             tries,
-            must_change: match must_change {
-                0 => false,
-                1 => true,
-                _ => return None,
-            },
             expires_at: Timestamp::from_unix_nanos(u64::from_be_bytes(*expires_at)),
             proven_at: Timestamp::from_unix_nanos(u64::from_be_bytes(*proven_at)),
             epoch: u64::from_be_bytes(*epoch),
@@ -111,7 +104,6 @@ pub(crate) mod tests {
     pub(crate) fn pending() -> Pending {
         Pending {
             tries: 5,
-            must_change: false,
             expires_at: Timestamp::from_unix_secs(1300),
             proven_at: Timestamp::from_unix_secs(1000),
             epoch: 3,
@@ -134,10 +126,9 @@ pub(crate) mod tests {
             ("nothing", vec![]),
             ("another version", changed(0, 2)),
             ("too many tries", changed(1, MAX_TRIES + 1)),
-            ("a flag that is none", changed(2, 2)),
-            ("a name without an end", changed(35, 255)),
-            ("an empty name", changed(35, 0)),
-            ("a name that is not text", changed(36, 0xff)),
+            ("a name without an end", changed(34, 255)),
+            ("an empty name", changed(34, 0)),
+            ("a name that is not text", changed(35, 0xff)),
             ("bytes after the end", [good.as_slice(), &[0]].concat()),
         ];
         for (what, bytes) in cases {
@@ -150,10 +141,9 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn a_pending_sign_in_survives_its_bytes(tries in 0..=MAX_TRIES, must_change: bool, times: [u64; 3], generation: [u8; 8], name in "[a-zé]{1,60}", user_id in "[a-z0-9]{1,60}") {
+        fn a_pending_sign_in_survives_its_bytes(tries in 0..=MAX_TRIES, times: [u64; 3], generation: [u8; 8], name in "[a-zé]{1,60}", user_id in "[a-z0-9]{1,60}") {
             let pending = Pending {
                 tries,
-                must_change,
                 expires_at: Timestamp::from_unix_nanos(times[0]),
                 proven_at: Timestamp::from_unix_nanos(times[1]),
                 epoch: times[2],
@@ -166,7 +156,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn what_decodes_encodes_to_the_same_bytes(head in proptest::collection::vec(0_u8..3, 35), tail in proptest::collection::vec(0_u8..3, 0..9)) {
+        fn what_decodes_encodes_to_the_same_bytes(head in proptest::collection::vec(0_u8..3, 34), tail in proptest::collection::vec(0_u8..3, 0..9)) {
             let mut bytes = [head, tail].concat();
             bytes[0] = 1;
             if let Some(pending) = Pending::decode(&bytes) {

@@ -311,8 +311,11 @@ async fn a_second_factor_that_changed_ends_the_sign_ins_that_wait() {
     let renewed = desk.sign_in.regenerate(&owner.session, code, at(60)).await;
     let codes = renewed.unwrap();
     let new = codes.iter().next().unwrap();
+    desk.trace.take();
     let error = not_shown(desk.answer(&waiting, new, 60).await);
     assert_eq!(error.log_reason(), Reason::ChallengeInvalid);
+    let way = desk.trace.take();
+    assert!(!way.iter().any(|step| step == "session puts"), "{way:?}");
     // And a factor that was taken away is not worth a password alone to those who wait.
     let waiting = desk.challenge("alice", 60).await;
     let reset = desk

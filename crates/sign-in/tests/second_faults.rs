@@ -139,41 +139,155 @@ async fn an_answer_dropped_at_each_await_leaves_no_session_and_locks_nobody_out(
     }
 }
 
+/// Row 24: the log, or any call of the store from the confirming one on, its lost reply included.
 #[tokio::test(start_paused = true)]
-async fn a_confirmation_that_cannot_be_recorded_or_noted_is_undone() {
-    // The log; then each call of the store after the one that confirms.
-    for fault in 0..4 {
-        let desk = desk().await;
-        let session = signed_in(
-            desk.sign_in
-                .sign_in(attempt("alice", RIGHT), NOW)
-                .await
-                .unwrap(),
-        );
-        let session = desk.sessions.live(&session.session, NOW).await.unwrap();
-        let begun = desk.sign_in.enrol(&session, "alice", NOW).await.unwrap();
-        if fault == 0 {
-            desk.sink.fail(true);
-        } else {
-            let failure = failures()[0].clone();
-            desk.store.fail(fault, 1, failure);
-        }
-        let shown = Shown::new(&codes::at(begun.secret(), NOW));
-        let confirmed = desk.sign_in.confirm(&session, shown, NOW).await;
-        desk.store.mend();
-        let standing = desk
-            .factors
-            .standing(&desk.store, "alice", NOW)
-            .await
-            .unwrap();
-        match confirmed {
-            Err(FactorError::SignIn(SignInError::Unavailable(_))) => {
-                assert!(!standing.enrolled, "fault {fault}");
+async fn a_confirmation_that_cannot_be_recorded_or_noted_is_undone_and_steps_nothing_up() {
+    for failure in failures() {
+        let mut calls = 0;
+        loop {
+            let desk = desk().await;
+            let session = desk.session_of("alice").await;
+            let begun = desk.sign_in.enrol(&session, "alice", NOW).await.unwrap();
+            // The first looks whether the session lives.
+            desk.store.fail(calls, 1, failure.clone());
+            desk.sink.fail(calls == 0);
+            let shown = Shown::new(&codes::at(begun.secret(), NOW));
+            let confirmed = desk.sign_in.confirm(&session, shown, NOW).await;
+            desk.store.mend();
+            let standing = desk.factors.standing(&desk.store, "alice", NOW).await;
+            let enrolled = standing.unwrap().enrolled;
+            match confirmed {
+                Ok(_) => {
+                    assert!(enrolled && calls > 3, "call {calls} {failure}");
+                    break;
+                }
+                Err(FactorError::SignIn(SignInError::Unavailable(_))) => {
+                    assert!(!enrolled, "call {calls} {failure}");
+                }
+                other => panic!("{other:?}"),
             }
-            Ok(_) => assert!(standing.enrolled && fault == 3, "fault {fault}"),
-            other => panic!("{other:?}"),
+            let this = session.session();
+            if let Ok(live) = desk.sessions.live(&this, NOW).await {
+                assert!(
+                    !live.meets(&Demand::second_factor(), NOW),
+                    "call {calls} {failure}"
+                );
+            }
+            calls += 1;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undone_enrolment_is_recorded_and_takes_no_other_one_away() {
+    let desk = desk().await;
+    let session = desk.session_of("alice").await;
+    let begun = desk.sign_in.enrol(&session, "alice", NOW).await.unwrap();
+    // Alive, confirmed, then the list of sessions.
+    desk.store.fail(2, 1, failures()[0].clone());
+    let shown = Shown::new(&codes::at(begun.secret(), NOW));
+    let confirmed = desk.sign_in.confirm(&session, shown, NOW).await;
+    assert!(confirmed.is_err());
+    let left = [Action::FactorEnrolled, Action::FactorRemoved];
+    assert!(desk.sink.actions().ends_with(&left));
+    assert!(desk.sessions.live(&session.session(), NOW).await.is_err());
+}
+
+/// Row 28: what was begun is done and recorded, whoever waits for the answer.
+#[tokio::test(start_paused = true)]
+async fn acts_upon_a_factor_go_on_to_their_end_when_the_caller_goes_away() {
+    let all = [
+        Action::FactorEnrolled,
+        Action::StepUp,
+        Action::RecoveryCodesMade,
+        Action::FactorRemoved,
+    ];
+    for action in all {
+        let desk = desk().await;
+        let session = desk.session_of("alice").await;
+        let begun = desk.sign_in.enrol(&session, "alice", NOW).await.unwrap();
+        let code = |secs| Shown::new(&codes::at(begun.secret(), at(secs)));
+        let sign_in = &desk.sign_in;
+        if action == Action::FactorEnrolled {
+            poll_once(&mut Box::pin(sign_in.confirm(&session, code(0), NOW)));
+        } else {
+            let _ = sign_in.confirm(&session, code(0), NOW).await.unwrap();
+        }
+        match action {
+            Action::StepUp => poll_once(&mut Box::pin(sign_in.step_up(&session, code(30), at(30)))),
+            Action::RecoveryCodesMade => {
+                poll_once(&mut Box::pin(sign_in.regenerate(
+                    &session,
+                    code(30),
+                    at(30),
+                )));
+            }
+            Action::FactorRemoved => {
+                poll_once(&mut Box::pin(sign_in.remove(&session, code(30), at(30))));
+            }
+            _ => {}
+        }
+        desk.drained().await;
+        assert_eq!(desk.count(action), 1, "{action}");
+        let standing = desk.factors.standing(&desk.store, "alice", at(30)).await;
+        let enrolled = standing.unwrap().enrolled;
+        assert_eq!(enrolled, action != Action::FactorRemoved, "{action}");
+        let live = desk.sessions.live(&session.session(), at(30)).await;
+        let stepped_up = live.is_ok_and(|live| live.meets(&Demand::second_factor(), at(30)));
+        assert_eq!(stepped_up, action != Action::FactorRemoved, "{action}");
+    }
+}
+
+/// Row 10, within a session: one that has ended uses no code up.
+#[tokio::test(start_paused = true)]
+async fn an_ended_session_is_refused_before_its_code_is_looked_at() {
+    let desk = desk().await;
+    let owner = desk.owner().await;
+    let (sign_in, session) = (&desk.sign_in, &owner.session);
+    desk.sessions.revoke_all("alice", at(30)).await.unwrap();
+    let code = || Shown::new(&owner.code(30));
+    let refused = |error: SignInError| {
+        let reason = error.log_reason();
+        assert_eq!(
+            (error.wire_reason(), reason),
+            (Reason::SecondFactorWrong, Reason::ChallengeInvalid)
+        );
+    };
+    refused(sign_in.step_up(session, code(), at(30)).await.unwrap_err());
+    for error in [
+        sign_in
+            .regenerate(session, code(), at(30))
+            .await
+            .unwrap_err(),
+        sign_in.remove(session, code(), at(30)).await.unwrap_err(),
+    ] {
+        let FactorError::SignIn(error) = error else {
+            panic!("{error}")
+        };
+        refused(error);
+    }
+    let challenge = desk.challenge("alice", 30).await;
+    assert!(desk.answer(&challenge, &owner.code(30), 30).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_factor_ground_down_within_a_session_is_blocked_and_recorded() {
+    let desk = desk().await;
+    let owner = desk.owner().await;
+    let wrong = owner.wrong(30);
+    for _ in 0..100 {
+        let refused = desk
+            .sign_in
+            .step_up(&owner.session, Shown::new(&wrong), at(30))
+            .await;
+        assert_eq!(refused.unwrap_err().log_reason(), Reason::SecondFactorWrong);
+    }
+    assert_eq!(desk.count(Action::FactorBlocked), 1);
+    let right = desk
+        .sign_in
+        .step_up(&owner.session, Shown::new(&owner.code(30)), at(30))
+        .await;
+    assert_eq!(right.unwrap_err().log_reason(), Reason::SecondFactorBlocked);
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,8 +356,9 @@ async fn a_session_opened_while_the_factor_is_removed_does_not_outlive_it() {
     let desk = desk().await;
     let owner = desk.owner().await;
     let challenge = desk.challenge("alice", 30).await;
-    // The code, the list of sessions, the one session in two writes: then the factor.
-    let held = desk.store.hold(4);
+    // Whether the session lives, the code, the list of sessions, the one session in two writes: then the
+    // factor.
+    let held = desk.store.hold(5);
     let (sign_in, session) = (desk.sign_in.clone(), owner.session.clone());
     let code = owner.recovery_codes[0].clone();
     let remove = tokio::spawn(async move {
@@ -263,13 +378,7 @@ async fn a_session_opened_while_the_factor_is_removed_does_not_outlive_it() {
 #[tokio::test(start_paused = true)]
 async fn an_enrolment_that_was_guessed_at_too_often_is_over_and_not_the_services_fault() {
     let desk = desk().await;
-    let session = signed_in(
-        desk.sign_in
-            .sign_in(attempt("alice", RIGHT), NOW)
-            .await
-            .unwrap(),
-    );
-    let session = desk.sessions.live(&session.session, NOW).await.unwrap();
+    let session = desk.session_of("alice").await;
     let begun = desk.sign_in.enrol(&session, "alice", NOW).await.unwrap();
     let right = codes::at(begun.secret(), NOW);
     let wrong = if right == "000000" {

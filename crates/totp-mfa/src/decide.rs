@@ -203,6 +203,21 @@ pub(crate) fn reset(current: Option<&[u8]>, now: Timestamp) -> (bool, Next) {
     )
 }
 
+/// Takes the factor away if it is still of that generation; answers whether it was.
+pub(crate) fn undo(
+    current: Option<&[u8]>,
+    generation: Generation,
+    now: Timestamp,
+) -> Decision<bool> {
+    match alive(current, now) {
+        Ok(Some(Row::Active(active))) if active.generation == generation => {
+            (Ok(true), Next::Remove)
+        }
+        Ok(_) => (Ok(false), Next::Keep),
+        Err(error) => (Err(error), Next::Keep),
+    }
+}
+
 /// How the factor stands; changes nothing.
 pub(crate) fn standing(
     current: Option<&[u8]>,

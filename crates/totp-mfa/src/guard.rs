@@ -186,6 +186,23 @@ impl SecondFactors {
         Ok(store.update(place, now, step).await?)
     }
 
+    /// Takes a confirmation back, where its recovery codes could not be shown; a factor that was changed
+    /// or enrolled since stays. Answers whether it did.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn undo<S: Store>(
+        &self,
+        store: &S,
+        confirmed: &Confirmed,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let place = self.place(store, confirmed.user())?;
+        let generation = confirmed.generation();
+        let step = move |current: Option<&[u8]>| decide::undo(current, generation, now);
+        store.update(place, now, step).await?
+    }
+
     /// Seals `user`'s secret anew if an older key sealed it; answers whether it did. Call it for every
     /// user after a new sealing key, then give up the old one.
     ///

@@ -26,14 +26,17 @@ use tokio::task::{JoinSet, yield_now};
 
 const ENROLLED: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
 const TASKS: usize = 64;
-const PROCESSES: u64 = 3;
-const KILLS: u32 = 3;
-const NAME: &str =
-    "a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_once_though_some_are_killed";
+const KILLS: usize = 3;
+/// A process that is killed may have won the two codes of the round that was contested, and those of the
+/// next, and not have said so yet.
+const WON_UNTOLD: usize = 4;
+const UNDISTURBED: &str =
+    "a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_by_one_of_them";
+const KILLED: &str = "a_code_is_accepted_once_though_processes_are_killed_while_they_win";
 
 /// How many codes of either kind are raced for; the long checks ask for 200.
 fn rounds() -> u32 {
-    std::env::var("PORTCULLIS_RACE_ROUNDS").map_or(50, |rounds| rounds.parse().unwrap())
+    std::env::var("PORTCULLIS_RACE_ROUNDS").map_or(40, |rounds| rounds.parse().unwrap())
 }
 
 fn later() -> Timestamp {
@@ -139,15 +142,10 @@ fn contest(part: &Part) {
     });
 }
 
-fn start(place: &Path, number: u64) -> Started {
-    let mut process = Part::start(&mut Part::command(NAME, place, number).unwrap()).unwrap();
-    process.go().unwrap();
-    process
-}
-
-/// Attack row 2: the same code at once, in many replicas; row 4: a recovery code raced for.
+/// Attack row 2: the same code at once, in many replicas; row 4: a recovery code raced for. Nobody is
+/// killed: each is accepted by one who tells of it.
 #[test]
-fn a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_once_though_some_are_killed() {
+fn a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_by_one_of_them() {
     if let Some(part) = Part::current() {
         contest(&part);
         return;
@@ -155,20 +153,33 @@ fn a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_once_though_some_
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("race.db");
     enrol(&place);
-    let mut waiting = Vec::new();
-    for number in 0..PROCESSES {
-        let mut command = Part::command(NAME, &place, number).unwrap();
-        waiting.push(Part::start(&mut command).unwrap());
+    let accepted = Part::run(UNDISTURBED, &place, 3).unwrap();
+    judge(&place, &accepted, 0);
+}
+
+/// The same with kill -9 in their midst.
+#[test]
+fn a_code_is_accepted_once_though_processes_are_killed_while_they_win() {
+    if let Some(part) = Part::current() {
+        contest(&part);
+        return;
     }
-    for process in &mut waiting {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("race.db");
+    enrol(&place);
+    let start = |number| {
+        let mut command = Part::command(KILLED, &place, number).unwrap();
+        Part::start(&mut command).unwrap()
+    };
+    let mut running: Vec<Started> = (0..3).map(start).collect();
+    for process in &mut running {
         process.go().unwrap();
     }
     let mut accepted = Vec::new();
-    let codes = 2 * rounds();
-    // One that is winning is ended, and another takes its place; all begin at the first code again.
+    // One that is winning is ended, and another takes its place and begins at the first code again.
     for kill in 1..=KILLS {
-        let mut process = waiting.remove(0);
-        let enough = codes as usize * kill as usize / (6 * (KILLS as usize + 1));
+        let mut process = running.remove(0);
+        let enough = rounds() as usize * kill / (3 * (KILLS + 1));
         let mut won = 0;
         while won < enough {
             let Some(numbers) = process.next_report().unwrap() else {
@@ -178,27 +189,30 @@ fn a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_once_though_some_
             accepted.extend(numbers);
         }
         accepted.extend(process.kill().unwrap());
-        waiting.push(start(&place, PROCESSES + u64::from(kill)));
+        let mut next = start(2 + kill as u64);
+        next.go().unwrap();
+        running.push(next);
     }
-    let readers: Vec<_> = waiting
+    let readers: Vec<_> = running
         .into_iter()
         .map(|process| std::thread::spawn(move || process.finish().unwrap()))
         .collect();
     for reader in readers {
         accepted.extend(reader.join().unwrap());
     }
-    judge(&place, &accepted, codes);
+    judge(&place, &accepted, KILLS * WON_UNTOLD);
 }
 
-/// No code was accepted twice, none is left unused, and what no process lived to tell is one code for a
-/// killed process's turn at the most.
-fn judge(place: &Path, accepted: &[u32], codes: u32) {
+/// No code was accepted twice, none is left unused, and no more than `most_untold` of them were accepted by
+/// a process that did not live to tell.
+fn judge(place: &Path, accepted: &[u32], most_untold: usize) {
+    let codes = 2 * rounds();
     let told: BTreeSet<u32> = accepted.iter().copied().collect();
     assert_eq!(told.len(), accepted.len(), "a code was accepted twice");
     assert!(told.iter().all(|number| *number < codes));
     let untold = codes as usize - told.len();
     assert!(
-        untold <= KILLS as usize * TASKS,
+        untold <= most_untold,
         "{untold} codes were accepted by nobody who told of it"
     );
     let left = runtime().block_on(async {
@@ -214,8 +228,5 @@ fn judge(place: &Path, accepted: &[u32], codes: u32) {
         left
     });
     assert_eq!(left, Vec::<u32>::new(), "codes that no process used up");
-    println!(
-        "{codes} codes: {} told, {untold} untold, {KILLS} kills",
-        told.len()
-    );
+    println!("{codes} codes: {} told, {untold} untold", told.len());
 }

@@ -152,11 +152,11 @@ impl Guard {
             None if visit.is_new => Some(self.cookie(visit.holder, None)?),
             None => None,
         };
-        let is_personal = value.is_some() || matches!(visit.holder, Holder::Session(_));
-        // Kept by a cache, one browser's page or cookie would be handed to the next.
-        if is_personal && !head.headers.contains_key(CACHE_CONTROL) {
-            let value = HeaderValue::from_static("no-store");
-            head.headers.insert(CACHE_CONTROL, value);
+        // Kept by a cache, one browser's page, token or cookie would be handed to the next. Of a page the
+        // handler knows better; of a cookie nobody does.
+        if value.is_some() || !head.headers.contains_key(CACHE_CONTROL) {
+            let no_store = HeaderValue::from_static("no-store");
+            head.headers.insert(CACHE_CONTROL, no_store);
         }
         if let Some(value) = value {
             head.headers.append(SET_COOKIE, value);
