@@ -1,7 +1,6 @@
 //! The one safe order of a login.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use portcullis_audit::{Action, Sink};
@@ -9,18 +8,18 @@ use portcullis_core::{AnyStore, Clock, Reason, Secret, Timestamp};
 use portcullis_lockout::Lockout;
 use portcullis_session::{Error, Factor, Live, Method, RefreshToken, SessionId, Sessions, Started};
 use portcullis_totp_mfa::{Confirmed, Enrolment, Generation, RecoveryCodes, SecondFactors};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use crate::apart::Held;
 use crate::bounded::bounded;
 use crate::challenge::ChallengeToken;
 use crate::error::Step;
-use crate::handover::handover;
 use crate::line::Lines;
 use crate::policy;
 use crate::prove::Proven;
 use crate::{
-    Attempt, Challenge, ChangeError, Directory, FactorError, HashError, Hasher, Origin, Shown,
-    SignInError, SignInPolicy,
+    Attempt, Challenge, ChangeError, Directory, FactorError, HashError, Hasher, Shown, SignInError,
+    SignInPolicy,
 };
 
 /// Signs users in, asks for their second factors and changes what they sign in with, in the one safe
@@ -35,7 +34,7 @@ use crate::{
 /// nor an event unrecorded, and a session whose caller has not taken it is ended again. Needs a tokio
 /// runtime with time. When that runtime ends, reservations lapse, and a session that was being
 /// started idles away, its token never shown.
-pub struct SignIn<D, A>(Arc<Inner<D, A>>);
+pub struct SignIn<D, A>(pub(crate) Arc<Inner<D, A>>);
 
 /// What a [`SignIn`] is put together from.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ pub(crate) struct Inner<D, A> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: SignInPolicy,
     pub(crate) lines: Lines,
-    attempts: Arc<Semaphore>,
+    pub(crate) attempts: Arc<Semaphore>,
     /// The hash that is verified where there is none: of a password nobody knows.
     pub(crate) dummy: String,
 }
@@ -269,43 +268,6 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
             |inner: Arc<Inner<D, A>>| async move { inner.change_password(attempt, new, now).await };
         Ok(self.apart(work, |()| None).await?)
     }
-
-    /// Does `work` in a task of its own, which goes on if the caller hangs up; a session that `held` finds
-    /// in an answer nobody took is ended again.
-    async fn apart<T, E, W, F>(
-        &self,
-        work: W,
-        held: impl FnOnce(&T) -> Option<Held> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        W: FnOnce(Arc<Inner<D, A>>) -> F,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<SignInError> + Send + 'static,
-    {
-        let permit = self.permit()?;
-        let (giver, taker) = handover();
-        let inner = Arc::clone(&self.0);
-        let work = work(Arc::clone(&self.0));
-        tokio::spawn(async move {
-            let answer = work.await;
-            let held = answer.as_ref().ok().and_then(held);
-            drop(permit);
-            if !giver.give(answer).await
-                && let Some(held) = held
-            {
-                inner.abandon(&held).await;
-            }
-        });
-        taker.take().await.unwrap_or_else(|| Err(AT_FAULT.into()))
-    }
-
-    fn permit(&self) -> Result<OwnedSemaphorePermit, SignInError> {
-        let attempts = Arc::clone(&self.0.attempts);
-        attempts
-            .try_acquire_owned()
-            .map_err(|_| SignInError::OVERLOADED)
-    }
 }
 
 impl<D: Directory, A: Sink> Inner<D, A> {
@@ -421,55 +383,6 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             }
         }
     }
-
-    /// Ends a session whose caller went away before it was told of it.
-    async fn abandon(&self, held: &Held) {
-        let now = self.clock.now().max(held.now);
-        self.end(&held.session, now).await;
-        let event = held.origin.event(Action::SessionRevoked, now);
-        let event = event.user(&held.user).session(&held.session.to_string());
-        // Recorded if it can be: nothing is left to refuse.
-        let _ = self.record(event).await;
-    }
-
-    /// Ends a session that nobody was given. One that cannot be ended idles away.
-    pub(crate) async fn end(&self, session: &SessionId, now: Timestamp) {
-        for _ in 0..TRIES {
-            if self.parts.sessions.revoke(session, now).await.is_ok() {
-                return;
-            }
-        }
-    }
-
-    pub(crate) async fn end_all(&self, user: &str, now: Timestamp) -> Result<(), SignInError> {
-        let mut ended = Ok(());
-        for _ in 0..TRIES {
-            ended = match self.parts.sessions.revoke_all(user, now).await {
-                Ok(_) => return Ok(()),
-                Err(error) => Err(unstarted(error)),
-            };
-        }
-        ended
-    }
-}
-
-/// A session that was given to a caller who may have gone.
-struct Held {
-    session: SessionId,
-    user: String,
-    origin: Origin,
-    now: Timestamp,
-}
-
-impl Held {
-    fn of(signed_in: &SignedIn, origin: &Origin, now: Timestamp) -> Self {
-        Self {
-            session: signed_in.session,
-            user: signed_in.user_id.clone(),
-            origin: origin.clone(),
-            now,
-        }
-    }
 }
 
 /// A session that was not started, or not ended, is never the caller's fault.
@@ -516,9 +429,5 @@ impl fmt::Debug for SignedIn {
     }
 }
 
-/// A task that ended without an answer has panicked, or its runtime has ended.
-const AT_FAULT: SignInError = SignInError::Unavailable(Reason::Internal);
 /// One account takes at most this part of all attempts.
 const SHARES: usize = 8;
-/// How often a store that fails is asked again to end a session.
-const TRIES: usize = 3;

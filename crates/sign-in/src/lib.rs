@@ -60,6 +60,7 @@
 //! passwords (their bytes count), nor does it say who must have a second factor.
 #![forbid(unsafe_code)]
 
+mod apart;
 mod attempt;
 mod bounded;
 mod challenge;
