@@ -154,6 +154,8 @@ pub(crate) fn decisions(current: Option<&[u8]>, now: Timestamp) -> Vec<(String, 
     all.push(named("standing", decide::standing(current, &policy, now)));
     all.push(named("reseal", decide::reseal(current, at, [3; 12])));
     all.push(named("reset", decide::reset(current, now)));
+    let undone = decide::undo(current, shown.generation, now);
+    all.push(named("undo", undone));
     all
 }
 

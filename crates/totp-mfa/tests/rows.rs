@@ -168,6 +168,36 @@ async fn a_proof_does_not_reach_a_factor_that_was_enrolled_after_it() {
 }
 
 #[tokio::test]
+async fn a_confirmation_is_taken_back_only_while_the_factor_is_the_one_it_made() {
+    let rig = Rig::begun(policy()).await;
+    let code = rig.code(at(30));
+    let confirmed = rig
+        .factors
+        .confirm(&rig.store, "alice", &code, at(30))
+        .await;
+    let confirmed = confirmed.unwrap();
+    let undo = async || rig.factors.undo(&rig.store, &confirmed, at(90)).await;
+    // Renewed, it is another one: undoing would take away what somebody has seen.
+    let proof = rig.totp(at(60)).await.unwrap();
+    let before = rig.row("alice").await;
+    let renewed = rig.factors.regenerate(&rig.store, proof, at(60)).await;
+    assert!(renewed.is_ok());
+    assert_eq!(undo().await, Ok(false));
+    assert!(rig.standing(at(90)).await.enrolled);
+    // As it was, it goes, and once.
+    rig.put("alice", before).await;
+    assert_eq!((undo().await, undo().await), (Ok(true), Ok(false)));
+    assert_eq!(rig.row("alice").await, None);
+    let begun = rig.factors.enrol(&rig.store, "alice", "alice", at(90));
+    assert!(begun.await.is_ok());
+    assert_eq!(undo().await, Ok(false));
+    assert!(rig.standing(at(90)).await.pending);
+    rig.put("alice", Some(b"junk".to_vec())).await;
+    assert_eq!(undo().await, Err(Error::Corrupt));
+    assert!(rig.row("alice").await.is_some());
+}
+
+#[tokio::test]
 async fn a_reset_takes_away_a_block_an_enrolment_and_what_does_not_decode() {
     let rig = Rig::with(policy().wrong_codes(1).unwrap()).await;
     assert!(rig.show(rig.wrong(at(60)), at(60)).await.is_err());
