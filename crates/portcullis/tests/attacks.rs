@@ -1,0 +1,52 @@
+//! Every attack that `docs/attacks.md` lists names a test that is there.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::Path;
+
+/// The rows' second and third cells: a file and a test, each in backticks.
+fn named(table: &str) -> Vec<(&str, &str)> {
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| {
+        let mut quoted = row.split('`').skip(1).step_by(2);
+        Some((quoted.next()?, quoted.next()?))
+    });
+    cells.collect()
+}
+
+/// Whether the text has a test of that name: a function right under its attributes.
+fn has_test(text: &str, name: &str) -> bool {
+    let function = format!("fn {name}(");
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| line.contains(&function));
+    let before = at.and_then(|at| lines.get(..at)).into_iter().flatten();
+    let marks = before.rev().map(|line| line.trim());
+    let mut marks = marks.take_while(|line| !line.is_empty() && *line != "}");
+    marks.any(|line| line == "#[test]" || line.starts_with("#[tokio::test"))
+}
+
+#[test]
+fn every_attack_names_a_test_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap();
+    let table = fs::read_to_string(root.join("docs/attacks.md")).unwrap();
+    let named = named(&table);
+    assert!(named.len() > 30, "{} rows", named.len());
+    let missing: Vec<_> = named
+        .into_iter()
+        .filter(|(file, test)| {
+            let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+            !has_test(&text, test)
+        })
+        .collect();
+    assert_eq!(missing, []);
+}
+
+#[test]
+fn a_test_that_was_renamed_or_is_none_is_missed() {
+    let text = "#[tokio::test(start_paused = true)]\nasync fn there() {}\n\nfn helper() {}\n";
+    assert!(has_test(text, "there"));
+    assert!(!has_test(text, "there_was") && !has_test(text, "helper"));
+}
