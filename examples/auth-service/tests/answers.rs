@@ -16,6 +16,26 @@ use support::{ADMIN_PASSWORD, Client, Service, UNLIMITED, data, fails_to_start, 
 const PASSWORD: &str = "alice's own long phrase";
 
 #[test]
+fn what_is_no_path_is_a_page_for_a_browser_and_a_problem_for_a_program() {
+    let (_folder, service, _) = fresh(UNLIMITED);
+    let ask = |accept: &str| {
+        let head = format!(
+            "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: {accept}\r\n\r\n"
+        );
+        support::raw(service.address, head.as_bytes())
+            .unwrap()
+            .expect(404)
+    };
+    let page = ask("text/html,*/*;q=0.8");
+    assert!(page.body.contains("<h1>There is no such page</h1>"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let problem = ask("*/*");
+    assert_eq!(problem.code(), "404_NOT_FOUND");
+    assert_eq!(problem.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_as_a_problem() {
     let (_folder, service, admin) = fresh(UNLIMITED);
     let client = Client(service.address);

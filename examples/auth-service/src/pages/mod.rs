@@ -33,10 +33,11 @@ use portcullis::core::{Reason, SystemClock, Timestamp};
 use portcullis::session::Live;
 use portcullis::tower::{
     AddressGate, Admitted, Both, CookieError, CookieSessionLayer, Gate, GateLayer, LimitGate,
-    Refusal, SecurityHeadersLayer, Site, Stack, StepUpGate, ThenLimit,
+    Refusal, Site, Stack, StepUpGate, ThenLimit,
 };
 
 pub(crate) use front::instead_of_text;
+pub(crate) use refusal::no_such_page;
 
 use crate::app::App;
 use crate::caller::AccountGate;
@@ -57,8 +58,11 @@ pub(crate) struct Doors {
 /// # Errors
 /// [`CookieError::NotLoopback`] where the service's address is not a known port of this machine: without
 /// TLS nothing else is a site.
-pub(crate) fn pages(app: &Arc<App>, doors: &Doors) -> Result<Router<Arc<App>>, CookieError> {
-    let site = Site::loopback(app.settings.address)?;
+pub(crate) fn pages(
+    app: &Arc<App>,
+    site: &Site,
+    doors: &Doors,
+) -> Result<Router<Arc<App>>, CookieError> {
     let sessions = Arc::clone(&app.sessions);
     let cookies = CookieSessionLayer::new(sessions, &app.cookie_key, site.clone())?;
     let pages = Pages {
@@ -76,8 +80,7 @@ pub(crate) fn pages(app: &Arc<App>, doors: &Doors) -> Result<Router<Arc<App>>, C
         .merge(pages.account(doors))
         .merge(pages.second_factor(doors))
         .merge(pages.admin(doors))
-        .route_layer(middleware::from_fn(refusal::as_pages))
-        .route_layer(SecurityHeadersLayer::new(&site)))
+        .route_layer(middleware::from_fn(refusal::as_pages)))
 }
 
 /// What the pages stand behind beyond the doors.

@@ -75,6 +75,21 @@ fn redirected(refusal: Response, way: String) -> Response {
     Response::from_parts(head, axum::body::Body::empty())
 }
 
+/// There is no such page, for a browser; the calls are told in their own form.
+pub(crate) fn no_such_page() -> Response {
+    let page = RefusedPage {
+        frame: Frame {
+            style: assets::style_address(),
+            ..Frame::default()
+        },
+        status: StatusCode::NOT_FOUND.as_u16(),
+        title: "There is no such page".to_owned(),
+        detail: "The address may be mistyped, or the page was moved.".to_owned(),
+        wait: None,
+    };
+    super::page::page_at(StatusCode::NOT_FOUND, &page)
+}
+
 async fn as_page(refusal: Response, reason: Option<Reason>) -> Response {
     let (head, body) = refusal.into_parts();
     // Written by this service, and short.

@@ -20,7 +20,10 @@ use portcullis::core::{Clock, Scope, Secret, SystemClock};
 use portcullis::ip_list::{AddressList, TrustedProxies};
 use portcullis::lockout::AccountName;
 use portcullis::rate_limit::{Limiter, LimiterPolicy, Quota};
-use portcullis::tower::{AddressGate, ArrivalLayer, LimitGate, RecordLayer, RecordPolicy, Stack};
+use portcullis::tower::{
+    AddressGate, ArrivalLayer, LimitGate, RecordLayer, RecordPolicy, SecurityHeadersLayer, Site,
+    Stack,
+};
 use portcullis_totp_mfa::testing::codes;
 use tower::ServiceExt;
 
@@ -64,8 +67,10 @@ impl Browser {
         let (settings, now) = (Settings::parse_from(flags), SystemClock.now());
         let app = App::open(settings, now, &mut |_| {}).await.unwrap();
         let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), SystemClock);
-        let router = pages(&app, &doors(limit)).unwrap();
+        let site = Site::loopback(app.settings.address).unwrap();
+        let router = pages(&app, &site, &doors(limit)).unwrap();
         let router = router
+            .layer(SecurityHeadersLayer::new(&site))
             .layer(record.unwrap())
             .layer(ArrivalLayer::new(SystemClock))
             .with_state(Arc::clone(&app));

@@ -11,15 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
+use http::HeaderMap;
 use portcullis::core::{Scope, SystemClock};
 use portcullis::ip_list::{AddressList, TrustedProxies};
 use portcullis::jwt::UserClaims;
 use portcullis::rate_limit::{Limiter, LimiterPolicy, PolicyError, Quota};
 use portcullis::session::Demand;
 use portcullis::tower::{
-    AddressGate, ArrivalLayer, BearerGate, LimitGate, RecordLayer, RecordPolicy, Stack, StepUpGate,
+    AddressGate, ArrivalLayer, BearerGate, LimitGate, RecordLayer, RecordPolicy,
+    SecurityHeadersLayer, Site, Stack, StepUpGate,
 };
 
 use crate::answer::No;
@@ -27,7 +30,7 @@ use crate::app::App;
 use crate::caller::AccountGate;
 use crate::log;
 use crate::opening::Fault;
-use crate::pages::{self, Doors, Limited};
+use crate::pages::{self, Doors, Limited, instead_of_text, no_such_page};
 use crate::settings::Settings;
 use crate::users::Users;
 
@@ -40,20 +43,30 @@ use crate::users::Users;
 /// What is wrong with the limits, or with the address for pages.
 pub(crate) fn router(app: Arc<App>) -> Result<Router, Fault> {
     let gates = Gates::new(&app)?;
+    let site = Site::loopback(app.settings.address)?;
     let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), CLOCK)?;
     Ok(Router::new()
         .merge(gates.front())
         .merge(gates.tokens())
         .merge(gates.account())
         .merge(gates.admin())
-        .merge(pages::pages(&app, &gates.doors())?)
-        .fallback(async || No::unknown("There is no such path; GET / lists the calls."))
+        .merge(pages::pages(&app, &site, &gates.doors())?)
+        .fallback(nowhere)
         .method_not_allowed_fallback(async || No::METHOD)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(SecurityHeadersLayer::new(&site))
         .layer(record)
         .layer(middleware::from_fn_with_state(CLOCK, log::requests))
         .layer(ArrivalLayer::new(CLOCK))
         .with_state(app))
+}
+
+/// What is no route, for browsers and for everybody else.
+async fn nowhere(headers: HeaderMap) -> Response {
+    match instead_of_text(&headers) {
+        Some(_) => no_such_page(),
+        None => No::unknown("There is no such path; GET / lists the calls.").into_response(),
+    }
 }
 
 /// What the routes stand behind.
