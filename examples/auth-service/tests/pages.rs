@@ -20,6 +20,9 @@ mod looks;
 mod support;
 #[path = "support/tools.rs"]
 mod tools;
+// Told beside the browser's story: it waits most of its time.
+#[path = "support/walkthrough.rs"]
+mod walkthrough;
 
 use std::thread;
 use std::time::Duration;

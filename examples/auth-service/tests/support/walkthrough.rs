@@ -1,17 +1,9 @@
 //! The story of `walkthrough.sh`, told to a service of its own.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::path::Path;
 use std::process::Command;
 
-use support::{Service, data};
+use crate::support::{Service, data};
 
 /// Whether `tool` can be run; a visible skip for a user, a failure where everything is required.
 fn present(tool: &str) -> bool {
