@@ -7,7 +7,6 @@ use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use portcullis::sign_in::{Shown, SignInError};
-use portcullis::totp_mfa::{Code, Kind};
 use serde::Deserialize;
 
 use super::factor::NOT_BY_RECOVERY_CODE;
@@ -56,13 +55,12 @@ pub(crate) async fn step_up(
     Extension(caller): Extension<Caller>,
     Fields(answer): Fields<Answer>,
 ) -> Result<Response, No> {
-    let typed = answer.code.code();
-    if Code::parse(typed).is_ok_and(|code| code.kind() == Kind::RecoveryCode) {
+    let shown = Shown::new(answer.code.code()).origin(origin.of(None));
+    if shown.is_recovery_code() {
         // It would be used up, and what asks for an authenticator would ask again.
         let again = form(around, &answer.next, Some(NOT_BY_RECOVERY_CODE));
         return Ok(page_at(StatusCode::FORBIDDEN, &again));
     }
-    let shown = Shown::new(typed).origin(origin.of(None));
     match app
         .sign_in
         .step_up(&caller.session, shown, origin.now)
