@@ -1,19 +1,31 @@
-//! Verifying and signing an access token, beside the same work written by hand for one shape of it.
+//! Verifying and signing an access token, beside the same work written by hand for one shape of it; and
+//! a client's own assertion by RSA, beside the signature alone.
+//!
+//! `--features peers` adds `jsonwebtoken` with its backend in Rust.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "a bench has no callers"
 )]
 
 use std::hint::black_box;
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
+use aws_lc_rs::signature::{
+    KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis_benches::ratio;
 use portcullis_core::{Secret, Timestamp};
-use portcullis_jwt::{HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier};
+use portcullis_jwt::{
+    AssertionPolicy, AssertionSigner, Assertions, HmacKey, KeySet, NoClaims, Policy, RsaPrivateKey,
+    Security, Signer, Subject, UserClaims, Verifier,
+};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -173,5 +185,80 @@ fn jwt(criterion: &mut Criterion) {
     );
 }
 
-criterion_group!(benches, jwt);
+const ALICE: &str = include_str!("../crates/jwt/tests/keys/alice.pkcs8.pem");
+
+/// The key in DER, for those who do not read PEM.
+fn alice_der() -> Vec<u8> {
+    let body: String = ALICE.lines().filter(|line| !line.contains('-')).collect();
+    BASE64.decode(body.as_bytes()).unwrap()
+}
+
+fn rsa(criterion: &mut Criterion) {
+    let key = RsaPrivateKey::from_pem(Secret::from(ALICE.to_owned())).unwrap();
+    let keys = [key.public()];
+    let signer = AssertionSigner::new(key, "alice@example.com", UserClaims::LIFE).unwrap();
+    let assertions = Assertions::new(AssertionPolicy::new(AUDIENCE).unwrap());
+    let token = signer.sign(NOW).unwrap();
+    let verify = || {
+        let begun = assertions.begin(black_box(&token)).unwrap();
+        begun.verify::<NoClaims>(&keys, NOW).unwrap()
+    };
+    let sign = || signer.sign(black_box(NOW)).unwrap();
+
+    let floor = RsaKeyPair::from_pkcs8(&alice_der()).unwrap();
+    let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, floor.public_key()).unwrap();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).unwrap();
+
+    criterion.bench_function("jwt/verify an assertion", |b| b.iter(verify));
+    criterion.bench_function("jwt/sign an assertion", |b| b.iter(sign));
+    ratio("jwt", "verify an assertion", "floor", verify, || {
+        public
+            .verify_sig(black_box(signed).as_bytes(), &signature)
+            .unwrap();
+    });
+    ratio("jwt", "sign an assertion", "floor", sign, || {
+        let mut out = [0; 256];
+        let (random, message) = (SystemRandom::new(), black_box(signed).as_bytes());
+        floor
+            .sign(&RSA_PKCS1_SHA256, &random, message, &mut out)
+            .unwrap();
+        out
+    });
+    #[cfg(feature = "peers")]
+    peers(&token, verify, sign);
+}
+
+#[cfg(feature = "peers")]
+fn peers<A, B>(token: &str, verify: impl FnMut() -> A, sign: impl FnMut() -> B) {
+    use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+
+    #[derive(Serialize, Deserialize)]
+    struct Claims {
+        iss: String,
+        iat: u64,
+        exp: u64,
+    }
+
+    let der = alice_der();
+    let floor = RsaKeyPair::from_pkcs8(&der).unwrap();
+    let decoding = DecodingKey::from_rsa_der(floor.public_key().as_ref());
+    // The PKCS#1 key fills the end of the PKCS#8 one, behind 26 bytes of frame.
+    let encoding = EncodingKey::from_rsa_der(&der[26..]);
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.validate_exp = false;
+    ratio("jwt", "verify an assertion", "jsonwebtoken", verify, || {
+        decode::<Claims>(black_box(token), &decoding, &validation).unwrap()
+    });
+    let claims = Claims {
+        iss: "alice@example.com".into(),
+        iat: NOW.as_unix_secs(),
+        exp: NOW.as_unix_secs() + 3600,
+    };
+    ratio("jwt", "sign an assertion", "jsonwebtoken", sign, || {
+        encode(&Header::new(Algorithm::RS256), &claims, &encoding).unwrap()
+    });
+}
+
+criterion_group!(benches, jwt, rsa);
 criterion_main!(benches);

@@ -25,14 +25,18 @@ trap 'rm -rf "$folder"' EXIT
 say() { printf '\n## %s\n' "$*"; }
 die() { printf '\nwalkthrough: %s\n' "$*" >&2; exit 1; }
 
+# More headers for the calls that follow.
+extra=()
+
 # call METHOD PATH [TOKEN] [JSON]: prints request, status and body; leaves $status, $body, $headers.
 call() {
-  local method=$1 path=$2 token=${3:-} json=${4:-}
+  local method=$1 path=$2 token=${3:-} json=${4:-} line
   local arguments=(--silent --show-error --max-time 30 --request "$method"
     --dump-header "$folder/headers" --output "$folder/body" --write-out '%{http_code}')
   local with=''
   [ -z "$token" ] || { arguments+=(--header "Authorization: Bearer $token"); with='with a token '; }
   [ -z "$json" ] || arguments+=(--header 'Content-Type: application/json' --data-binary "$json")
+  for line in "${extra[@]}"; do arguments+=(--header "$line"); done
   : >"$folder/body"
   status=$(curl "${arguments[@]}" "$url$path")
   body=$(cat "$folder/body")
@@ -43,7 +47,7 @@ call() {
 
 # The story shows no secret, as no log should. What is said in codes like 403_FORBIDDEN is none.
 hide() {
-  sed -E 's/"recovery_codes":\[[^]]*\]/"recovery_codes":[…]/; s/("(password|current_password|new_password|one_time_password|access_token|refresh_token|token|challenge|code|secret|uri|qr_png|qr_svg)":")([0-9]{3}_[A-Z_]+)?([^"\\]|\\.)*/\1\3…/g; s/("code":"[0-9]{3}_[A-Z_]+)…/\1/' <<<"$1"
+  sed -E 's/"recovery_codes":\[[^]]*\]/"recovery_codes":[…]/; s/("(password|current_password|new_password|one_time_password|access_token|refresh_token|token|challenge|code|secret|uri|qr_png|qr_svg|pem)":")([0-9]{3}_[A-Z_]+)?([^"\\]|\\.)*/\1\3…/g; s/("code":"[0-9]{3}_[A-Z_]+)…/\1/' <<<"$1"
 }
 
 # patiently CALL...: does as it is told by Retry-After, as a client should.
@@ -80,6 +84,41 @@ expect() { [ "$status" = "$1" ] || die "expected status $1, got $status: $body";
 expect_code() { [ "$(field code)" = "$1" ] || die "expected code $1: $body"; }
 credentials() { printf '{"username":"%s","password":"%s"}' "$1" "$2"; }
 base64url() {  openssl base64 -A | tr '+/' '-_' | tr -d '='; }
+
+# hmac KEY: the hexadecimal HMAC-SHA256 of what comes in.
+hmac() { openssl dgst -sha256 -mac HMAC -macopt "key:$1" -r | cut -d' ' -f1; }
+# part TEXT: its length in bytes and the text, as portcullis v1 has it (docs/signing.md).
+part() { printf '%s:%s\n' "$(printf '%s' "$1" | wc -c)" "$1"; }
+
+# sign_v1 METHOD PATH JSON [TIMESTAMP]: leaves the four headers of a signed request in $extra.
+sign_v1() {
+  local method=$1 path=$2 json=$3 timestamp=${4:-$(date +%s)} nonce digest type=''
+  [ -z "$json" ] || type=application/json
+  nonce=$(openssl rand -hex 16)
+  digest=$(printf '%s' "$json" | openssl dgst -sha256 -r | cut -d' ' -f1)
+  extra=("X-Key-Id: $key_id" "X-Timestamp: $timestamp" "X-Nonce: $nonce" "X-Signature: v1=$({
+    printf 'portcullis-hmac-v1\n'
+    for text in auth-service "$method" "${url#*://}" "$path" '' "$type" "$digest" \
+      "$timestamp" "$nonce" "$key_id"; do part "$text"; done
+  } | hmac "$signing_secret")")
+}
+
+# sign_body JSON [TIMESTAMP]: the same for a webhook, whose timestamp and body alone are signed.
+sign_body() {
+  local timestamp=${2:-$(date +%s)}
+  extra=("X-Key-Id: $key_id" "X-Timestamp: $timestamp"
+    "X-Signature: sha256=$(printf '%s.%s' "$timestamp" "$1" | hmac "$signing_secret")")
+}
+
+# assertion ISSUER LIFE [KEY]: a token that a client signs itself, under the key that openssl made.
+assertion() {
+  local now signed
+  now=$(date +%s)
+  signed="$(printf '{"alg":"RS256","typ":"JWT"}' | base64url)"
+  signed+=".$(printf '{"iss":"%s","iat":%s,"exp":%s}' "$1" "$now" $((now + $2)) | base64url)"
+  printf '%s.%s' "$signed" \
+    "$(printf '%s' "$signed" | openssl dgst -sha256 -sign "$folder/${3:-client}.pem" -binary | base64url)"
+}
 
 say 'A first administrator signs in with the one-time password, which opens nothing but its change'
 patiently POST /v1/login '' "$(credentials admin "$one_time")"
@@ -251,9 +290,174 @@ expect_code 429_RATE_LIMITED
 [ "$(header retry-after)" -ge 1 ] || die 'no Retry-After'
 printf '  Retry-After: %s\n' "$(header retry-after)"
 
+say 'A client application is registered, for the address it calls from'
+next_code
+patiently POST /v1/step-up "$admin" "{\"code\":\"$code\"}"
+expect 200
+here='"networks":["127.0.0.0/8","::1/128"]'
+call POST /v1/clients "$admin" "{\"client\":\"billing\",\"tier\":\"premium\",$here}"
+expect 201
+
+say 'It shows its API key for an access token, which the key outlives'
+call POST /v1/clients/billing/keys "$admin" '{"kind":"api_key","label":"walkthrough","scopes":["echo"]}'
+expect 201
+api_key=$(field secret)
+api_key_id=$(field id)
+extra=("X-API-Key: $api_key")
+call POST /v1/token
+expect 200
+[ "$(field expires_in)" = 3600 ] || die 'not an hour'
+machine=$(field access_token)
+last=${api_key: -1}
+extra=("X-API-Key: ${api_key%?}$([ "$last" = a ] && echo b || echo a)")
+call POST /v1/token
+expect 401
+expect_code 401_UNAUTHORIZED
+extra=()
+call POST /v1/client/echo "$machine" '{"hello":"world"}'
+expect 200
+call GET /v1/me "$machine"
+expect 401
+
+say 'It signs tokens itself, with an RSA key that openssl made; one serves any number of calls'
+for pair in client stranger; do
+  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$folder/$pair.pem" 2>/dev/null
+done
+pem=$(openssl pkey -in "$folder/client.pem" -pubout | awk '{printf "%s\\n", $0}')
+call POST /v1/clients/billing/keys "$admin" \
+  "{\"kind\":\"public_key\",\"label\":\"by openssl\",\"issuer\":\"billing@example.org\",\"pem\":\"$pem\"}"
+expect 201
+token=$(assertion billing@example.org 3600)
+for _ in 1 2; do
+  call GET /v1/client/me "$token"
+  expect 200
+done
+[ "$(field proof)" = public_key ] || die 'not by the public key'
+
+say 'A life of two hours, another key, and an issuer whom nobody registered are refused'
+call GET /v1/client/me "$(assertion billing@example.org 7200)"
+expect 401
+call GET /v1/client/me "$(assertion billing@example.org 3600 stranger)"
+expect 401
+expect_code 401_UNAUTHORIZED
+call GET /v1/client/me "$(assertion nobody@example.org 3600)"
+expect 403
+expect_code 403_FORBIDDEN
+
+say 'It signs whole requests under a shared secret'
+call POST /v1/clients/billing/keys "$admin" '{"kind":"signing_secret","label":"requests","form":"v1"}'
+expect 201
+key_id=$(field id)
+signing_secret=$(field secret)
+order='{"amount":100}'
+sign_v1 POST /v1/signed/echo "$order"
+call POST /v1/signed/echo '' "$order"
+expect 200
+printf '%s' "$order" | openssl dgst -sha256 -r | grep -q "^$(field sha256) " || die 'another body arrived'
+
+say 'The same request once more, a tampered body, another path and an old timestamp are refused'
+call POST /v1/signed/echo '' "$order"
+expect 401
+expect_code 401_SIGNATURE_REPLAYED
+sign_v1 POST /v1/signed/echo "$order"
+call POST /v1/signed/echo '' '{"amount":999}'
+expect 401
+expect_code 401_UNAUTHORIZED
+sign_v1 GET /v1/signed/echo ''
+call GET /v1/signed/me
+expect 401
+expect_code 401_UNAUTHORIZED
+sign_v1 POST /v1/signed/echo "$order" $(($(date +%s) - 600))
+call POST /v1/signed/echo '' "$order"
+expect 401
+expect_code 401_SIGNATURE_UNTIMELY
+
+say 'A call from an address that is not registered is refused before any key is looked at'
+extra=()
+call PUT /v1/clients/billing/networks "$admin" '{"networks":["192.0.2.0/24"]}'
+expect 200
+sign_v1 POST /v1/signed/echo "$order"
+call POST /v1/signed/echo '' "$order"
+expect 403
+expect_code 403_FORBIDDEN
+extra=()
+call PUT /v1/clients/billing/networks "$admin" "{$here}"
+expect 200
+
+say 'The secret is rotated: both count through the grace, until that is ended'
+old_secret=$signing_secret
+call POST "/v1/clients/billing/keys/$key_id/rotate" "$admin" '{}'
+expect 200
+new_secret=$(field secret)
+call POST "/v1/clients/billing/keys/$key_id/rotate" "$admin" '{}'
+expect 409
+for signing_secret in "$old_secret" "$new_secret"; do
+  sign_v1 POST /v1/signed/echo "$order"
+  call POST /v1/signed/echo '' "$order"
+  expect 200
+done
+extra=()
+call POST "/v1/clients/billing/keys/$key_id/end-grace" "$admin"
+expect 204
+signing_secret=$old_secret
+sign_v1 POST /v1/signed/echo "$order"
+call POST /v1/signed/echo '' "$order"
+expect 401
+signing_secret=$new_secret
+sign_v1 POST /v1/signed/echo "$order"
+call POST /v1/signed/echo '' "$order"
+expect 200
+extra=()
+
+say 'A webhook signs its timestamp and body; its secret signs nothing else'
+signing_secret=$new_secret
+sign_body "$order"
+call POST /v1/webhook '' "$order"
+expect 401
+extra=()
+call POST /v1/clients/billing/keys "$admin" \
+  '{"kind":"signing_secret","label":"webhook","form":"timestamp_body"}'
+expect 201
+key_id=$(field id)
+signing_secret=$(field secret)
+sign_body "$order"
+call POST /v1/webhook '' "$order"
+expect 200
+call POST /v1/webhook '' "$order"
+expect 401
+expect_code 401_SIGNATURE_REPLAYED
+sign_body "$order"
+call POST /v1/webhook '' '{"amount":999}'
+expect 401
+expect_code 401_UNAUTHORIZED
+sign_body "$order" $(($(date +%s) - 600))
+call POST /v1/webhook '' "$order"
+expect 401
+expect_code 401_SIGNATURE_UNTIMELY
+extra=()
+
+say 'A key that is revoked opens nothing more, nor does a token that was given for it'
+call DELETE "/v1/clients/billing/keys/$api_key_id" "$admin"
+expect 204
+call POST /v1/client/echo "$machine" '{"hello":"world"}'
+expect 401
+extra=("X-API-Key: $api_key")
+call POST /v1/token
+expect 401
+expect_code 401_UNAUTHORIZED
+extra=()
+call DELETE /v1/clients/billing/keys/billing@example.org "$admin"
+expect 204
+call GET /v1/client/me "$token"
+expect 401
+call GET /v1/clients/billing "$admin"
+expect 200
+[ "$(grep -o '"state":"revoked"' <<<"$body" | wc -l)" = 2 ] || die 'not two revoked keys'
+
 say 'All of it is in the audit log, and the log is whole'
 for action in failed_login lockout unlock refresh_reuse rate_limited \
-  factor_enrolled second_factor_asked recovery_code_used step_up; do
+  factor_enrolled second_factor_asked recovery_code_used step_up client_registered key_created \
+  key_rotated key_revoked address_list_changed client_login client_refused; do
   call GET "/v1/audit?action=$action&limit=1" "$admin"
   expect 200
   grep -q "\"action\":\"$action\"" <<<"$body" || die "no $action in the audit log"

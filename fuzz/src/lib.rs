@@ -14,6 +14,11 @@ pub const TARGETS: &[Target] = &[
         "account_name",
         portcullis_lockout::testing::fuzz_account_name,
     ),
+    ("api_key_row", portcullis_api_key::testing::fuzz_api_key_row),
+    (
+        "api_key_text",
+        portcullis_api_key::testing::fuzz_api_key_text,
+    ),
     (
         "audit_checkpoint",
         portcullis_audit::testing::fuzz_audit_checkpoint,
@@ -28,6 +33,10 @@ pub const TARGETS: &[Target] = &[
         portcullis_sign_in::testing::fuzz_challenge_token,
     ),
     ("cidr", portcullis_ip_list::testing::fuzz_cidr),
+    (
+        "client_assertion",
+        portcullis_jwt::testing::fuzz_client_assertion,
+    ),
     ("cookie_value", portcullis_tower::testing::fuzz_cookie_value),
     ("csrf_form", portcullis_tower::testing::fuzz_csrf_form),
     (
@@ -51,6 +60,10 @@ pub const TARGETS: &[Target] = &[
         portcullis_session::testing::fuzz_refresh_token,
     ),
     (
+        "rsa_public_key_pem",
+        portcullis_jwt::testing::fuzz_rsa_public_key_pem,
+    ),
+    (
         "sealed_secret",
         portcullis_core::testing::fuzz_sealed_secret,
     ),
@@ -64,7 +77,19 @@ pub const TARGETS: &[Target] = &[
         "sign_in_attempt",
         portcullis_sign_in::testing::fuzz_sign_in_attempt,
     ),
+    (
+        "signed_request_head",
+        portcullis_hmac_signing::testing::fuzz_signed_request_head,
+    ),
+    (
+        "signed_request_row",
+        portcullis_hmac_signing::testing::fuzz_signed_request_row,
+    ),
     ("totp_row", portcullis_totp_mfa::testing::fuzz_totp_row),
+    (
+        "v1_fields",
+        portcullis_hmac_signing::testing::fuzz_v1_fields,
+    ),
     (
         "waiting_sign_in",
         portcullis_sign_in::testing::fuzz_waiting_sign_in,

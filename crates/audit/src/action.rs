@@ -66,6 +66,22 @@ pub enum Action {
     StepUpFailed,
     /// A second factor is blocked after too many wrong codes.
     FactorBlocked,
+    /// A client application was registered.
+    ClientRegistered,
+    /// A client application was changed: its name, its tier, whether it may call.
+    ClientChanged,
+    /// The addresses that a client application may call from were changed.
+    AddressListChanged,
+    /// A client application was given a key: an API key, a signing secret, or its public key was registered.
+    KeyCreated,
+    /// A key was replaced by a new one; the old one counts through its grace.
+    KeyRotated,
+    /// A key was revoked.
+    KeyRevoked,
+    /// A client application was given an access token for its API key.
+    ClientLogin,
+    /// A client application was refused.
+    ClientRefused,
     /// The service started.
     ServiceStarted,
     /// The service stopped in good order.
@@ -106,6 +122,14 @@ impl Action {
         Self::StepUp,
         Self::StepUpFailed,
         Self::FactorBlocked,
+        Self::ClientRegistered,
+        Self::ClientChanged,
+        Self::AddressListChanged,
+        Self::KeyCreated,
+        Self::KeyRotated,
+        Self::KeyRevoked,
+        Self::ClientLogin,
+        Self::ClientRefused,
         Self::ServiceStarted,
         Self::ServiceStopped,
     ];
@@ -157,6 +181,14 @@ impl Action {
             Self::StepUp => (25, "step_up"),
             Self::StepUpFailed => (26, "step_up_failed"),
             Self::FactorBlocked => (27, "factor_blocked"),
+            Self::ClientRegistered => (28, "client_registered"),
+            Self::ClientChanged => (29, "client_changed"),
+            Self::AddressListChanged => (30, "address_list_changed"),
+            Self::KeyCreated => (31, "key_created"),
+            Self::KeyRotated => (32, "key_rotated"),
+            Self::KeyRevoked => (33, "key_revoked"),
+            Self::ClientLogin => (34, "client_login"),
+            Self::ClientRefused => (35, "client_refused"),
         }
     }
 }

@@ -48,6 +48,10 @@ fn secret(text: &str, more: bool) -> Option<(usize, usize)> {
         b'p' if OUR_TOKENS.iter().any(|token| text.starts_with(token)) => {
             Some((0, token_len(text)))
         }
+        // In any case: whoever finds a key in capitals turns it back.
+        b'p' | b'P' if API_KEYS.iter().any(|key| starts_with(text, key)) => {
+            Some((0, token_len(text)))
+        }
         b'b' | b'B' => {
             let scheme = text.get(..BEARER.len())?;
             if !scheme.eq_ignore_ascii_case(BEARER) {
@@ -67,6 +71,11 @@ fn secret(text: &str, more: bool) -> Option<(usize, usize)> {
     }
 }
 
+fn starts_with(text: &str, start: &str) -> bool {
+    let head = text.get(..start.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
 /// The length of the run of characters that tokens are made of (RFC 6750 §2.1, b64token).
 fn token_len(text: &str) -> usize {
     let of_a_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
@@ -83,6 +92,8 @@ const LOOKED_AT: usize = 16 * 1024;
 const JSON_IN_BASE64: &str = "eyJ";
 /// How the session crate's refresh tokens begin, sign-in's challenges, and the cookies of pages.
 const OUR_TOKENS: [&str; 3] = ["prt1_", "pch1_", "psc1_"];
+/// How API keys begin.
+const API_KEYS: [&str; 2] = ["portcullis_live_", "portcullis_test_"];
 /// RFC 6750 §2.1.
 const BEARER: &str = "bearer";
 /// A run this long that begins as a token does is one, dots or not.
@@ -136,6 +147,29 @@ mod tests {
     }
 
     #[test]
+    fn api_keys_are_taken_out_in_either_case_and_their_ids_stay() {
+        let key = "aaaqeayeaudaocaj_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypqvamevca";
+        for start in ["portcullis_live_", "portcullis_test_", "PORTCULLIS_LIVE_"] {
+            let text = format!("/?key={start}{key}&id=aaaqeayeaudaocaj");
+            let kept = "/?key=[redacted]&id=aaaqeayeaudaocaj";
+            assert_eq!(&*clean(&text, 512), kept);
+            // One that the cut would halve, and one whose end was not looked at.
+            let halved = format!("{} {start}{key}", "x".repeat(60));
+            assert!(!clean(&halved, 100).contains("aaaqe"));
+            let long = format!("{}{start}{key}", " ".repeat(LOOKED_AT - 40));
+            assert!(!clean(&long, 65_000).contains("aaaqe"));
+        }
+        for text in [
+            "portcullis",
+            "portcullis_live",
+            "portcullis_lively",
+            "portcullis-live_x",
+        ] {
+            assert_eq!(&*clean(text, 512), text);
+        }
+    }
+
+    #[test]
     fn ordinary_text_stays_as_it_is() {
         for text in [
             "",
@@ -180,10 +214,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_fits_and_holds_no_token_of_ours(text in "(eyJ|p(rt|ch|sc)1_|[Bb]earer |[a-zA-Z.é\u{202e} ]){0,40}", cap in 16_usize..200) {
+        fn what_is_kept_fits_and_holds_no_token_of_ours(text in "(eyJ|p(rt|ch|sc)1_|portcullis_(live|test)_|[Bb]earer |[a-zA-Z.é\u{202e} ]){0,40}", cap in 16_usize..200) {
             let once = clean(&text, cap);
             prop_assert!(once.len() <= cap);
-            for token in OUR_TOKENS {
+            for token in OUR_TOKENS.iter().chain(&API_KEYS) {
                 prop_assert!(!once.contains(token));
             }
         }

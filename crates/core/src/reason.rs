@@ -70,6 +70,36 @@ pub enum Reason {
     ChallengeInvalid,
     /// A page of another site sent the request, or the form's token is not this browser's.
     CrossSite,
+    /// The request's signature, its timestamp, nonce or key id does not have the form of one.
+    SignatureMalformed,
+    /// The signature is not the key's for this request.
+    SignatureInvalid,
+    /// The signed timestamp lies too far back, or the request took too long to arrive.
+    SignatureExpired,
+    /// The signed timestamp lies ahead.
+    SignatureNotYetValid,
+    /// The signed request is good and came before.
+    SignatureReplayed,
+    /// The API key does not have the form of one, or its checksum is wrong.
+    KeyMalformed,
+    /// No key has that id.
+    KeyUnknown,
+    /// The key's id is known and its secret is another.
+    KeyWrong,
+    /// The key was good and its time is over.
+    KeyExpired,
+    /// The key was revoked.
+    KeyRevoked,
+    /// The key is for another environment than this service's.
+    KeyOfOtherEnvironment,
+    /// No client application is registered under that name.
+    ClientUnknown,
+    /// The client application may not call any more.
+    ClientDisabled,
+    /// The client application is not registered for the address it calls from.
+    ClientAddressRefused,
+    /// The credential is good and lacks the scope.
+    ScopeMissing,
     /// The service has as much work as it takes on.
     Overloaded,
     /// The store's key was contended past the deadline.
@@ -115,6 +145,21 @@ impl Reason {
             Self::SecondFactorBlocked => "second_factor_blocked",
             Self::ChallengeInvalid => "challenge_invalid",
             Self::CrossSite => "cross_site",
+            Self::SignatureMalformed => "signature_malformed",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::SignatureExpired => "signature_expired",
+            Self::SignatureNotYetValid => "signature_not_yet_valid",
+            Self::SignatureReplayed => "signature_replayed",
+            Self::KeyMalformed => "key_malformed",
+            Self::KeyUnknown => "key_unknown",
+            Self::KeyWrong => "key_wrong",
+            Self::KeyExpired => "key_expired",
+            Self::KeyRevoked => "key_revoked",
+            Self::KeyOfOtherEnvironment => "key_of_other_environment",
+            Self::ClientUnknown => "client_unknown",
+            Self::ClientDisabled => "client_disabled",
+            Self::ClientAddressRefused => "client_address_refused",
+            Self::ScopeMissing => "scope_missing",
             Self::Overloaded => "overloaded",
             Self::StoreContended => "store_contended",
             Self::StoreUnavailable => "store_unavailable",

@@ -9,6 +9,7 @@ use portcullis_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::dates::NumericDate;
 use crate::json::{self, Limits, Raw};
 use crate::policy::TEXT_BYTES_MAX;
 
@@ -168,8 +169,8 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// The first registered claim in the payload, by name.
-    pub(crate) fn first_registered(&self) -> Option<&'static str> {
+    /// The registered claims in the payload, by name.
+    pub(crate) fn registered(&self) -> impl Iterator<Item = &'static str> {
         let held = [
             ("iss", self.iss),
             ("sub", self.sub),
@@ -180,7 +181,8 @@ impl<'a> Payload<'a> {
             ("jti", self.jti),
             ("sid", self.sid),
         ];
-        held.iter().find_map(|(name, value)| value.map(|_| *name))
+        held.into_iter()
+            .filter_map(|(name, value)| value.map(|_| name))
     }
 
     /// A string and nothing else: an array of issuers is refused, whatever it holds.
@@ -235,49 +237,6 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// Seconds since the Unix epoch as a token writes them (RFC 7519 §2).
-///
-/// Accepted are digits, with a fraction or without, up to the end of [`Timestamp`] in 2554. A sign,
-/// an exponent, null, a string and anything larger are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NumericDate {
-    secs: u64,
-    fraction: bool,
-}
-
-impl NumericDate {
-    fn read(name: &'static str, value: Raw<'_>) -> Result<Self, Error> {
-        value
-            .number()
-            .and_then(Self::parse)
-            .ok_or(Error::Claim(name))
-    }
-
-    fn parse(literal: &str) -> Option<Self> {
-        let (whole, fraction) = literal.split_once('.').unwrap_or((literal, ""));
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if !plain(whole) || !plain(fraction) {
-            return None;
-        }
-        let secs = whole.parse().ok().filter(|secs| *secs <= SECS_MAX)?;
-        let fraction = fraction.bytes().any(|digit| digit != b'0');
-        Some(Self { secs, fraction })
-    }
-
-    /// The last whole second that is not after the date.
-    pub(crate) const fn floor(self) -> u64 {
-        self.secs
-    }
-
-    /// The first whole second that is not before the date.
-    pub(crate) const fn ceil(self) -> u64 {
-        if self.fraction {
-            return self.secs.saturating_add(1);
-        }
-        self.secs
-    }
-}
-
 fn present<'a>(name: &'static str, value: Option<Raw<'a>>) -> Result<Raw<'a>, Error> {
     value.ok_or(Error::ClaimMissing(name))
 }
@@ -304,9 +263,6 @@ fn bit(at: usize) -> u32 {
         .unwrap_or(0)
 }
 
-/// The last whole second that a [`Timestamp`] holds.
-pub(crate) const SECS_MAX: u64 = Timestamp::MAX.as_unix_secs();
-
 /// Members that a signer writes at most: the registered claims but `nbf`.
 const SIGNERS_MEMBERS: usize = 7;
 
@@ -319,37 +275,6 @@ const CLAIMS_LIMITS: Limits = Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_numeric_dates_strictly() {
-        for (literal, floor, ceil) in [
-            ("0", 0, 0),
-            ("1700000000", 1_700_000_000, 1_700_000_000),
-            ("1700000000.0", 1_700_000_000, 1_700_000_000),
-            ("1700000000.001", 1_700_000_000, 1_700_000_001),
-            ("18446744073", 18_446_744_073, 18_446_744_073),
-        ] {
-            let date = NumericDate::parse(literal).unwrap();
-            assert_eq!((date.floor(), date.ceil()), (floor, ceil), "{literal}");
-        }
-        for literal in [
-            "-1",
-            "-0",
-            "-0.5",
-            "1e9",
-            "1E9",
-            "1.7e9",
-            "1e309",
-            "18446744074",
-            "18446744073709551615",
-            "18446744073709551616",
-            "99999999999999999999999999",
-            "",
-            "+1",
-        ] {
-            assert_eq!(NumericDate::parse(literal), None, "{literal}");
-        }
-    }
 
     #[test]
     fn debug_shows_nothing_of_the_user() {

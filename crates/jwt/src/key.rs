@@ -1,4 +1,4 @@
-//! Keys, each with its one algorithm, and sets of them.
+//! A key with its one algorithm: a shared secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use crate::parse::decode_into;
 pub enum Algorithm {
     /// HMAC with SHA-256 (RFC 7518 §3.2).
     Hs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3).
+    #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+    Rs256,
 }
 
 impl Algorithm {
@@ -24,6 +27,8 @@ impl Algorithm {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
+            #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+            Self::Rs256 => "RS256",
         }
     }
 }
@@ -88,6 +93,10 @@ impl HmacKey {
         Algorithm::Hs256
     }
 
+    pub(crate) fn shared_kid(&self) -> Arc<str> {
+        Arc::clone(&self.kid)
+    }
+
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; TAG_BYTES] {
         self.keyed
             .clone()
@@ -115,63 +124,7 @@ impl fmt::Debug for HmacKey {
     }
 }
 
-/// The keys of one issuer: one signs, and it and the others verify.
-///
-/// A rotation makes a new set: the new key signs, the old one verifies until its last token is over.
-///
-/// ```
-/// use portcullis_core::Secret;
-/// use portcullis_jwt::{HmacKey, KeySet};
-///
-/// let old = HmacKey::new("2026-10", Secret::generate::<32>()?)?;
-/// let new = HmacKey::new("2026-11", Secret::generate::<32>()?)?;
-/// let keys = KeySet::new(new).verify_also(old)?;
-/// assert_eq!(keys.signing().kid(), "2026-11");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct KeySet {
-    signing: HmacKey,
-    retired: Vec<HmacKey>,
-}
-
-impl KeySet {
-    /// A set of the one key that signs.
-    #[must_use]
-    pub const fn new(signing: HmacKey) -> Self {
-        Self {
-            signing,
-            retired: Vec::new(),
-        }
-    }
-
-    /// The same set with one more key that verifies and does not sign.
-    ///
-    /// # Errors
-    /// [`Error::Key`] when a key of that id is in the set, or the set has 64 keys.
-    pub fn verify_also(mut self, key: HmacKey) -> Result<Self, Error> {
-        if self.iter().any(|held| held.kid == key.kid) {
-            return Err(Error::Key("two keys have one id"));
-        }
-        if self.iter().count() >= KEYS_MAX {
-            return Err(Error::Key("a set holds at most 64 keys"));
-        }
-        self.retired.push(key);
-        Ok(self)
-    }
-
-    /// The key that signs.
-    #[must_use]
-    pub const fn signing(&self) -> &HmacKey {
-        &self.signing
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &HmacKey> {
-        std::iter::once(&self.signing).chain(&self.retired)
-    }
-}
-
-fn check_kid(kid: &str) -> Result<(), Error> {
+pub(crate) fn check_kid(kid: &str) -> Result<(), Error> {
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if kid.is_empty() || kid.len() > KID_BYTES_MAX || !kid.bytes().all(plain) {
@@ -194,10 +147,17 @@ fn check_secret(secret: &[u8]) -> Result<(), Error> {
     let named = PUBLIC_KEY_HEADS.iter().any(|head| text.starts_with(head));
     // A random secret may begin with a brace; it does not go on to spell out a key type.
     let jwk = text.starts_with(b"{") && text.windows(JWK_MARK.len()).any(|part| part == JWK_MARK);
-    if named || jwk {
+    if named || jwk || is_rsa_public_key(secret) {
         return Err(Error::Key("the secret is the text of another kind of key"));
     }
     Ok(())
+}
+
+/// Whether the bytes are an RSA public key without its PEM armour, in DER or in base64 of it.
+fn is_rsa_public_key(secret: &[u8]) -> bool {
+    let holds = |mark: &[u8]| secret.windows(mark.len()).any(|part| part == mark);
+    (secret.starts_with(&[0x30]) && holds(RSA_MARK))
+        || (secret.starts_with(b"MI") && holds(RSA_MARK_BASE64))
 }
 
 pub(crate) const TAG_BYTES: usize = 32;
@@ -205,10 +165,15 @@ pub(crate) const TAG_BYTES: usize = 32;
 const SECRET_BYTES_MIN: usize = 32;
 const SECRET_BYTES_MAX: usize = 1024;
 const KID_BYTES_MAX: usize = 64;
-const KEYS_MAX: usize = 64;
 /// How PEM and OpenSSH texts begin.
 const PUBLIC_KEY_HEADS: [&[u8]; 4] = [b"-----BEGIN ", b"ssh-rsa ", b"ssh-ed25519 ", b"ecdsa-sha2-"];
 const JWK_MARK: &[u8] = b"\"kty\"";
+/// `rsaEncryption`, as an object identifier in DER.
+const RSA_MARK: &[u8] = &[
+    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
+];
+/// The same where it stands in the base64 of a key with at least 1024 bits.
+const RSA_MARK_BASE64: &[u8] = b"BgkqhkiG9w0BAQEF";
 
 #[cfg(test)]
 mod tests {
@@ -216,10 +181,6 @@ mod tests {
 
     fn secret(bytes: &[u8]) -> Secret {
         Secret::from(bytes)
-    }
-
-    fn key(kid: &str) -> HmacKey {
-        HmacKey::new(kid, secret(b"0123456789abcdef0123456789abcdef")).unwrap()
     }
 
     #[test]
@@ -235,6 +196,9 @@ mod tests {
             b"\n-----BEGIN RSA PUBLIC KEY-----\nMIIB",
             b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
             br#"{"kty":"oct","k":"hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG"}"#,
+            // The same public key without its armour, and its DER.
+            b"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A",
+            b"\x30\x82\x01\x22\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x82\x01\x0f\x00\x30\x82\x01\x0a\x02\x82\x01\x01",
         ] {
             assert!(matches!(HmacKey::new("k", secret(bad)), Err(Error::Key(_))));
         }
@@ -260,22 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn refuses_two_keys_of_one_id_and_more_keys_than_a_set_holds() {
-        let twice = KeySet::new(key("a")).verify_also(key("a"));
-        assert!(matches!(twice, Err(Error::Key(_))));
-        let mut keys = KeySet::new(key("0"));
-        for at in 1..64 {
-            keys = keys.verify_also(key(&at.to_string())).unwrap();
-        }
-        assert!(matches!(keys.verify_also(key("64")), Err(Error::Key(_))));
-    }
-
-    #[test]
     fn debug_shows_the_id_and_nothing_of_the_secret() {
-        let text = format!("{:?}", KeySet::new(key("a")));
-        assert_eq!(
-            text,
-            r#"KeySet { signing: HmacKey { kid: "a", .. }, retired: [] }"#
-        );
+        let key = HmacKey::new("a", secret(b"0123456789abcdef0123456789abcdef")).unwrap();
+        assert_eq!(format!("{key:?}"), r#"HmacKey { kid: "a", .. }"#);
     }
 }

@@ -86,6 +86,18 @@ fn text_of<'a>(name: &'static str, value: Option<Raw<'a>>) -> Result<Option<Cow<
         .transpose()
 }
 
+/// Whether a header's `typ` names `kind`: media types ignore case, and the prefix `application/` may
+/// be left out (RFC 7515 §4.1.9).
+pub(crate) fn is_kind(typ: &str, kind: &str) -> bool {
+    let (prefix, rest) = typ.split_at_checked(APPLICATION.len()).unwrap_or(("", typ));
+    let bare = if prefix.eq_ignore_ascii_case(APPLICATION) {
+        rest
+    } else {
+        typ
+    };
+    bare.eq_ignore_ascii_case(kind)
+}
+
 /// Decodes a segment: no padding, no white space, no bits left over (RFC 7515 §2, RFC 4648 §3.5).
 pub(crate) fn decode(segment: &str) -> Result<Vec<u8>, Error> {
     BASE64URL_NOPAD
@@ -117,6 +129,8 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, JsonFault> {
 
 /// Encoded bytes of a header that are looked at; ours have about 70.
 pub(crate) const HEADER_BYTES_MAX: usize = 1024;
+
+const APPLICATION: &str = "application/";
 
 const HEADER_LIMITS: Limits = Limits {
     depth: 4,

@@ -1,12 +1,13 @@
 //! What a token must say to be accepted, and what a signed one says.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::Timestamp;
-
 use crate::Error;
 use crate::claims::{Payload, Registered};
+use crate::dates::Life;
+use crate::parse::is_kind;
 
 /// What one kind of token must say: who issued it, for whom, and how long it may live.
 ///
@@ -91,7 +92,7 @@ impl Policy {
     /// # Errors
     /// [`Error::Policy`] below 256 or above 65 536.
     pub fn max_bytes(mut self, bytes: usize) -> Result<Self, Error> {
-        if !(256..=65_536).contains(&bytes) {
+        if !TOKEN_BYTES.contains(&bytes) {
             return Err(Error::Policy("a token has 256 to 65536 bytes"));
         }
         self.max_bytes = bytes;
@@ -134,22 +135,12 @@ impl Policy {
         &self.required
     }
 
-    /// Whether a header's `typ` names this policy's kind: media types ignore case, and the prefix
-    /// `application/` may be left out (RFC 7515 §4.1.9).
     pub(crate) fn admits_kind(&self, typ: Option<&str>) -> bool {
-        typ.is_some_and(|typ| {
-            let (prefix, rest) = typ.split_at_checked(APPLICATION.len()).unwrap_or(("", typ));
-            let bare = if prefix.eq_ignore_ascii_case(APPLICATION) {
-                rest
-            } else {
-                typ
-            };
-            bare.eq_ignore_ascii_case(self.kind)
-        })
+        typ.is_some_and(|typ| is_kind(typ, self.kind))
     }
 
-    /// Everything that a payload must say; the clock is asked last, by [`Policy::judge_time`].
-    pub(crate) fn judge(&self, payload: &Payload<'_>) -> Result<Judged, Error> {
+    /// Everything that a payload must say; the clock is asked last, of the life in the answer.
+    pub(crate) fn judge(&self, payload: &Payload<'_>) -> Result<(Registered, Life), Error> {
         payload.check_required(&self.required)?;
         if payload.issuer()? != *self.issuer {
             return Err(Error::Issuer);
@@ -157,61 +148,33 @@ impl Policy {
         if !payload.is_for(&self.audience)? {
             return Err(Error::Audience);
         }
-        let (iat, exp) = (payload.issued()?, payload.expires()?);
-        // Rounded so that a fraction never makes a life look shorter.
-        let life_secs = exp.ceil().saturating_sub(iat.floor());
-        if exp.floor() <= iat.floor() || life_secs > self.max_life_secs {
-            return Err(Error::Life);
-        }
-        let not_before = payload.not_before()?.map_or(0, |date| date.ceil());
+        let life = Life::read(payload, self.max_life_secs)?;
         let registered = Registered {
             iss: Arc::clone(&self.issuer),
             aud: Arc::clone(&self.audience),
             sub: payload.subject()?,
-            iat: Timestamp::from_unix_secs(iat.floor()),
-            exp: Timestamp::from_unix_secs(exp.floor()),
+            iat: life.iat,
+            exp: life.exp,
             jti: payload.id()?,
             sid: payload.session()?,
         };
-        Ok(Judged {
-            registered,
-            starts: Timestamp::from_unix_secs(iat.ceil().max(not_before)),
-        })
+        Ok((registered, life))
     }
 
-    /// Whether `now` lies within the token's time, by the leeway; checked last, so that only a token
-    /// that was otherwise good is called expired. A fraction of a second counts against the token.
-    pub(crate) fn judge_time(&self, judged: &Judged, now: Timestamp) -> Result<(), Error> {
-        if judged.starts > now.saturating_add(self.leeway) {
-            return Err(Error::NotYetValid);
-        }
-        if now >= self.dead_at(judged.registered.exp) {
-            return Err(Error::Expired);
-        }
-        Ok(())
+    pub(crate) const fn leeway(&self) -> Duration {
+        self.leeway
     }
-
-    /// The first instant at which a token of this `exp` is refused (RFC 7519 §4.1.4).
-    pub(crate) fn dead_at(&self, exp: Timestamp) -> Timestamp {
-        exp.saturating_add(self.leeway)
-    }
-}
-
-/// A payload that says what it must, before the clock is asked.
-#[derive(Debug)]
-pub(crate) struct Judged {
-    pub(crate) registered: Registered,
-    /// The later of `iat` and `nbf`.
-    starts: Timestamp,
 }
 
 /// Longest issuer, audience or subject.
 pub(crate) const TEXT_BYTES_MAX: usize = 256;
 
-const APPLICATION: &str = "application/";
-const LEEWAY_SECS_MAX: u64 = 300;
+/// Bytes of the longest token that is read, as a policy may set it.
+pub(crate) const TOKEN_BYTES: RangeInclusive<usize> = 256..=65_536;
+pub(crate) const LEEWAY_SECS_MAX: u64 = 300;
+pub(crate) const REQUIRED_MAX: usize = 16;
+
 const LIFE_SECS_MAX: u64 = 86_400;
-const REQUIRED_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {

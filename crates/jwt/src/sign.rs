@@ -6,9 +6,9 @@ use data_encoding::BASE64URL_NOPAD;
 use portcullis_core::{Timestamp, entropy};
 use serde::Serialize;
 
-use crate::claims::{self, Payload, SECS_MAX};
-use crate::key::{HmacKey, KeySet};
-use crate::{Error, Policy};
+use crate::claims::{self, Payload};
+use crate::dates::SECS_MAX;
+use crate::{Error, KeySet, Policy, SigningKey, VerifyingKey};
 
 /// Whom a token speaks for.
 ///
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Subject<'_> {
 /// Signs tokens of one policy with the signing key of a set.
 #[derive(Debug)]
 pub struct Signer {
-    key: HmacKey,
+    key: SigningKey,
     policy: Policy,
     header: String,
 }
@@ -66,7 +66,7 @@ impl Signer {
     #[must_use]
     pub fn new(keys: &KeySet, policy: Policy) -> Self {
         let key = keys.signing().clone();
-        let header = header_segment(&key, &policy);
+        let header = header_segment(&key.verifying(), &policy);
         Self {
             key,
             policy,
@@ -88,6 +88,7 @@ impl Signer {
     /// - [`Error::Claim`] for a subject or session that is empty, too long or has control characters;
     /// - [`Error::Life`] for less than a second or more than the policy admits;
     /// - [`Error::TooLong`] for a token longer than the policy reads;
+    /// - [`Error::Key`] when an RSA key fails to sign;
     /// - [`Error::Entropy`] when there is no randomness.
     pub fn sign<'a, C: Serialize + ?Sized>(
         &self,
@@ -113,14 +114,13 @@ impl Signer {
     ) -> Result<String, Error> {
         let payload = self.payload(jti, claims, subject.into(), now, life)?;
         let encoded = BASE64URL_NOPAD.encode_len(payload.len());
-        let room = self.header.len().saturating_add(encoded).saturating_add(64);
+        let room = self.header.len().saturating_add(encoded).saturating_add(1);
+        let room = room.saturating_add(self.key.signature_chars());
         let mut token = String::with_capacity(room);
         token.push_str(&self.header);
         token.push('.');
         BASE64URL_NOPAD.encode_append(&payload, &mut token);
-        let tag = self.key.sign(token.as_bytes());
-        token.push('.');
-        BASE64URL_NOPAD.encode_append(&tag, &mut token);
+        self.key.sign(&mut token)?;
         if token.len() > self.policy.token_bytes_max() {
             return Err(Error::TooLong);
         }
@@ -163,7 +163,7 @@ impl Signer {
         Ok(payload)
     }
 
-    /// Puts the caller's members before the closing brace of `payload`.
+    /// Puts the caller's members, once they are known to be admissible, into `payload`.
     fn append<C: Serialize + ?Sized>(
         &self,
         payload: &mut Vec<u8>,
@@ -175,28 +175,34 @@ impl Signer {
         let required = self.policy.required().iter().copied();
         let required: Vec<_> = required.filter(|name| !registered.has(name)).collect();
         let read = Payload::read_own(&own, &required).map_err(|_| Error::ClaimsUnwritable)?;
-        if let Some(name) = read.first_registered() {
+        if let Some(name) = read.registered().next() {
             return Err(Error::Collision(name));
         }
         read.check_required(&required)?;
-        let members = own
-            .trim()
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'))
-            .ok_or(Error::ClaimsUnwritable)?;
-        if members.trim().is_empty() {
-            return Ok(());
-        }
-        payload.pop();
-        payload.push(b',');
-        payload.extend_from_slice(members.as_bytes());
-        payload.push(b'}');
-        Ok(())
+        join(payload, &own)
     }
 }
 
+/// Puts the members of `own`, an object, before the closing brace of `payload`, another that is not
+/// empty.
+pub(crate) fn join(payload: &mut Vec<u8>, own: &str) -> Result<(), Error> {
+    let members = own
+        .trim()
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .ok_or(Error::ClaimsUnwritable)?;
+    if members.trim().is_empty() {
+        return Ok(());
+    }
+    payload.pop();
+    payload.push(b',');
+    payload.extend_from_slice(members.as_bytes());
+    payload.push(b'}');
+    Ok(())
+}
+
 /// The header that `key` writes under `policy`, encoded. Neither text needs escaping.
-pub(crate) fn header_segment(key: &HmacKey, policy: &Policy) -> String {
+pub(crate) fn header_segment(key: &VerifyingKey, policy: &Policy) -> String {
     let (alg, kid, typ) = (key.algorithm().as_str(), key.kid(), policy.kind());
     let header = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}"#);
     BASE64URL_NOPAD.encode(header.as_bytes())

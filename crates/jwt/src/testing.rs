@@ -1,11 +1,20 @@
 //! Forged tokens for tests, and the bodies of the fuzz targets.
 
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+mod rsa;
+
 use data_encoding::BASE64URL_NOPAD;
 use portcullis_core::{Secret, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::parse::{self, Compact, Header};
-use crate::{AccessToken, Error, HmacKey, KeySet, Policy, Verifier};
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+pub use rsa::{
+    check_rsa, forge_rsa, forge_segments_rsa, fuzz_client_assertion, fuzz_rsa_public_key_pem,
+    rsa_key_of_any_id, rsa_public_pem,
+};
+
+use crate::{AccessToken, Error, HmacKey, KeySet, Policy, Verifier, VerifyingKey};
 
 /// A token with whatever header and payload a test wants, signed by `key` with HS256.
 #[must_use]
@@ -38,7 +47,8 @@ pub fn weak_key(kid: &str, secret: &[u8]) -> HmacKey {
 ///
 /// # Errors
 /// Those of [`Verifier::verify`] up to the signature.
-pub fn check_signature(key: &HmacKey, token: &str) -> Result<Vec<u8>, Error> {
+pub fn check_signature(key: impl Into<VerifyingKey>, token: &str) -> Result<Vec<u8>, Error> {
+    let key = key.into();
     let compact = Compact::split(token, 8192)?;
     let bytes = parse::decode(compact.header)?;
     let header = Header::read(parse::utf8(&bytes).map_err(Error::HeaderJson)?)?;

@@ -7,7 +7,7 @@ use portcullis_core::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::claims::{Payload, Registered};
-use crate::key::{HmacKey, KeySet};
+use crate::key_set::{TrustedKeys, VerifyingKey};
 use crate::parse::{self, Compact, Header};
 use crate::sign::header_segment;
 use crate::{Error, Policy};
@@ -75,10 +75,11 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier of tokens that a key of `keys` signed and `policy` describes.
+    /// A verifier of tokens that a key of `keys` signed and `policy` describes: a `&KeySet`, or
+    /// [`TrustedKeys`] where another service signs.
     #[must_use]
-    pub fn new(keys: &KeySet, policy: Policy) -> Self {
-        let trusted = |key: &HmacKey| Trusted {
+    pub fn new(keys: impl Into<TrustedKeys>, policy: Policy) -> Self {
+        let trusted = |key: &VerifyingKey| Trusted {
             key: key.clone(),
             headers: [
                 OnceLock::from(header_segment(key, &policy).into_boxed_str()),
@@ -87,7 +88,7 @@ impl Verifier {
             ],
         };
         Self {
-            keys: keys.iter().map(trusted).collect(),
+            keys: keys.into().iter().map(trusted).collect(),
             policy,
         }
     }
@@ -134,16 +135,16 @@ impl Verifier {
         let bytes = parse::decode(compact.payload)?;
         let text = parse::utf8(&bytes).map_err(Error::PayloadJson)?;
         let payload = Payload::read(text, self.policy.required())?;
-        let judged = self.policy.judge(&payload)?;
+        let (registered, life) = self.policy.judge(&payload)?;
         let claims = serde_json::from_str(text).map_err(|_| Error::ClaimsShape)?;
-        self.policy.judge_time(&judged, now)?;
+        life.judge(self.policy.leeway(), now)?;
         if recalled.is_none() {
             // Only now: no stranger can fill the few places there are.
             trusted.remember(compact.header);
         }
         Ok(AccessToken {
-            dead_at: self.policy.dead_at(judged.registered.exp),
-            registered: judged.registered,
+            dead_at: life.dead_at(self.policy.leeway()),
+            registered,
             claims,
         })
     }
@@ -185,7 +186,7 @@ impl Verifier {
 /// writers and never replaced.
 #[derive(Debug)]
 struct Trusted {
-    key: HmacKey,
+    key: VerifyingKey,
     headers: [OnceLock<Box<str>>; HEADERS_KEPT],
 }
 
@@ -210,7 +211,7 @@ const HEADERS_KEPT: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NoClaims;
+    use crate::{HmacKey, KeySet, NoClaims};
     use data_encoding::BASE64URL_NOPAD;
     use portcullis_core::Secret;
 

@@ -1,8 +1,7 @@
 //! Signatures that others computed.
 //!
 //! `PORTCULLIS_VECTORS` names a folder with `jose/json_web_signature_test.json` (C2SP wycheproof)
-//! and `cookbook/4_4.hmac-sha2_integrity_protection.json` (RFC 7520 §4.4). Without it those tests
-//! say that they were skipped; with `PORTCULLIS_REQUIRE=1` a skip is a failure.
+//! and `cookbook/4_4.hmac-sha2_integrity_protection.json` (RFC 7520 §4.4).
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -10,34 +9,14 @@
     reason = "tests"
 )]
 
-use std::io::Write;
-use std::path::Path;
-use std::{env, fs};
+mod common;
 
+use common::vectors::vectors;
 use data_encoding::BASE64URL_NOPAD;
 use portcullis_core::Secret;
 use portcullis_jwt::testing::{check_signature, forge, weak_key};
 use portcullis_jwt::{Error, HmacKey};
 use serde_json::Value;
-
-fn vectors(file: &str) -> Option<Value> {
-    let Some(folder) = env::var_os("PORTCULLIS_VECTORS") else {
-        assert!(
-            env::var_os("PORTCULLIS_REQUIRE").is_none_or(|value| value != "1"),
-            "PORTCULLIS_VECTORS is not set, and PORTCULLIS_REQUIRE=1 asks for {file}"
-        );
-        // Not by a macro: the harness would swallow the line of a test that passes.
-        let mut stderr = std::io::stderr();
-        writeln!(
-            stderr,
-            "SKIPPED: PORTCULLIS_VECTORS is not set, {file} was not read"
-        )
-        .unwrap();
-        return None;
-    };
-    let path = Path::new(&folder).join(file);
-    Some(serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
-}
 
 fn key(jwk: &Value) -> HmacKey {
     let secret = BASE64URL_NOPAD.decode(jwk["k"].as_str().unwrap().as_bytes());

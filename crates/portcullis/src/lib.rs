@@ -15,7 +15,9 @@
 //! | Feature and module | Decides |
 //! |---|---|
 //! | `core` (always) | nothing: time, secrets, reasons, the store |
+//! | `api-key` | whose API key that is, and whether it still counts |
 //! | `audit` | what happened, in a tamper-evident log |
+//! | `hmac-signing` | whether a request was signed, and comes for the first time |
 //! | `ip-list` | whose address a request has, and whether it may call |
 //! | `jwt` | whether a token is an access token, now |
 //! | `lockout` | whether an account may be tried |
@@ -28,14 +30,19 @@
 //!
 //! The feature `axum` adds to `tower` that the gates read the peer's address from axum's
 //! `ConnectInfo<SocketAddr>`: serve with `into_make_service_with_connect_info::<SocketAddr>()`; the feature
-//! `cookie`, sessions in a cookie for pages.
+//! `cookie`, sessions in a cookie for pages; `signature`, the layer for signed requests. RS256 comes with `aws-lc`, or in Rust alone with
+//! `rust-crypto`; `jwt` without either does HS256.
 //!
 //! `full` is all of them. No feature changes what another one accepts.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "api-key")]
+pub use portcullis_api_key as api_key;
 #[cfg(feature = "audit")]
 pub use portcullis_audit as audit;
 pub use portcullis_core as core;
+#[cfg(feature = "hmac-signing")]
+pub use portcullis_hmac_signing as hmac_signing;
 #[cfg(feature = "ip-list")]
 pub use portcullis_ip_list as ip_list;
 #[cfg(feature = "jwt")]

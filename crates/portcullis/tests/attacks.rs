@@ -8,8 +8,9 @@ use std::path::Path;
 fn named(table: &str) -> Vec<(&str, &str)> {
     let rows = table.lines().filter(|line| line.starts_with("| "));
     let cells = rows.filter_map(|row| {
-        let mut quoted = row.split('`').skip(1).step_by(2);
-        Some((quoted.next()?, quoted.next()?))
+        let mut cells = row.split('|').skip(2).map(str::trim);
+        let mut quoted = || cells.next()?.strip_prefix('`')?.strip_suffix('`');
+        Some((quoted()?, quoted()?))
     });
     cells.collect()
 }

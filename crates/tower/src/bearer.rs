@@ -69,7 +69,7 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Gate for BearerGate<C>
     type Pass = Admitted;
 
     async fn admit(&self, head: &mut request::Parts, now: Timestamp) -> Result<Admitted, Refusal> {
-        let token = bearer(&head.headers).map_err(unread)?;
+        let token = bearer_token(&head.headers)?;
         let token: AccessToken<C> = self
             .verifier
             .verify(token, now)
@@ -87,6 +87,15 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Gate for BearerGate<C>
         head.extensions.insert(token);
         Ok(Admitted)
     }
+}
+
+/// The one `Authorization: Bearer` token of a request (RFC 6750 §2.1), unverified; for gates of one's own.
+///
+/// # Errors
+/// [`Reason::CredentialsMissing`] without one, [`Reason::BadRequest`] with two, and
+/// [`Reason::TokenMalformed`] for bytes that are no text.
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
+    bearer(headers).map_err(unread)
 }
 
 /// A request with two credentials is not a request without any: its challenge names the error (RFC

@@ -16,7 +16,6 @@ pub(crate) mod token;
 
 pub use change::CookieChange;
 pub use error::CookieError;
-pub use form::FormBody;
 pub use headers::{SecurityHeadersLayer, SecurityHeadersService};
 pub use layer::{CookieSessionLayer, CookieSessionService};
 pub use site::Site;

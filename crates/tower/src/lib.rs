@@ -42,15 +42,17 @@
 //! [`Stack`] puts them in the one safe order; [`respond`] alone turns a reason into a response;
 //! [`RecordLayer`] writes refusals to the audit log; [`ArrivalLayer`] reads the clock once.
 //! With the feature `cookie`, `CookieSessionLayer` keeps sessions in a cookie for pages, and other
-//! sites' pages out; `SecurityHeadersLayer` says what a page never does. It does not route or terminate
-//! TLS, and reads no body but a form's, for its token.
+//! sites' pages out; `SecurityHeadersLayer` says what a page never does. With the feature `signature`,
+//! `SignatureLayer` admits requests that a key's holder signed, each once. It does not route or terminate
+//! TLS, and reads no body but a form's, for its token, and a signed request's.
 //!
 //! # Features
 //!
 //! - `axum`: the `ConnectInfo<SocketAddr>` of `into_make_service_with_connect_info::<SocketAddr>()` is
 //!   understood as the peer's address. Without it, or a [`PeerAddress`] that the server puts there, an
 //!   [`AddressGate`] answers 500: there is nothing to decide by.
-//! - `cookie`: the two layers for pages. They need tokio's timer and neither feature the other.
+//! - `cookie`: the two layers for pages; `signature`: the one for signed requests. Both need tokio's timer,
+//!   and no feature another.
 //!
 //! Put an [`ArrivalLayer`] outermost: each request gets an id, in `X-Request-Id` too, and one instant.
 #![forbid(unsafe_code)]
@@ -58,6 +60,8 @@
 mod address;
 mod arrival;
 mod bearer;
+#[cfg(any(feature = "cookie", feature = "signature"))]
+mod body;
 mod check;
 #[cfg(feature = "cookie")]
 mod cookie;
@@ -68,6 +72,8 @@ mod proven;
 mod record;
 mod respond;
 mod service;
+#[cfg(feature = "signature")]
+mod signature;
 mod stack;
 mod step_up;
 #[cfg(all(feature = "testing", feature = "cookie"))]
@@ -75,19 +81,23 @@ pub mod testing;
 
 pub use address::{AddressGate, PeerAddress};
 pub use arrival::{Arrival, ArrivalLayer, ArrivalService, RequestId};
-pub use bearer::BearerGate;
+pub use bearer::{BearerGate, bearer_token};
+#[cfg(any(feature = "cookie", feature = "signature"))]
+pub use body::ReadBody;
 pub use check::Check;
 #[cfg(feature = "cookie")]
 pub use cookie::{
-    CookieChange, CookieError, CookieSessionLayer, CookieSessionService, CsrfToken, FormBody,
+    CookieChange, CookieError, CookieSessionLayer, CookieSessionService, CsrfToken,
     SecurityHeadersLayer, SecurityHeadersService, Site,
 };
 pub use gate::{Admitted, Both, Gate, Pass};
 pub use limit::{LimitGate, LimitKey, LimitPass};
 pub use problem::Problem;
-pub use proven::ProvenUser;
+pub use proven::{NamedClient, ProvenUser};
 pub use record::{RecordLayer, RecordPolicy, RecordService};
 pub use respond::{Refusal, Refused, respond};
 pub use service::{GateBody, GateLayer, GateService};
+#[cfg(feature = "signature")]
+pub use signature::{SecretDirectory, SignatureLayer, SignatureService};
 pub use stack::{AddressFirst, Stack, ThenCheck, ThenLimit, ThenToken};
 pub use step_up::StepUpGate;

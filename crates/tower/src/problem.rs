@@ -58,6 +58,23 @@ impl Problem {
             | Reason::SecondFactorReplayed
             | Reason::SecondFactorBlocked
             | Reason::ChallengeInvalid => SECOND_FACTOR_REFUSED,
+            // Told by the clock alone, before any key is looked at.
+            Reason::SignatureExpired | Reason::SignatureNotYetValid => SIGNATURE_UNTIMELY,
+            // Told to whoever holds the key, or a request that was made with it.
+            Reason::SignatureReplayed => SIGNATURE_REPLAYED,
+            // One answer on purpose, as for a user: whether a key is there is not told.
+            Reason::SignatureMalformed
+            | Reason::SignatureInvalid
+            | Reason::KeyMalformed
+            | Reason::KeyUnknown
+            | Reason::KeyWrong
+            | Reason::KeyExpired
+            | Reason::KeyRevoked
+            | Reason::KeyOfOtherEnvironment
+            | Reason::ClientDisabled => KEY_REFUSED,
+            // Whether a client is registered is not told to who calls from elsewhere.
+            Reason::ClientUnknown | Reason::ClientAddressRefused => CLIENT_REFUSED,
+            Reason::ScopeMissing => SCOPE_MISSING,
             Reason::CrossSite => CROSS_SITE,
             Reason::Overloaded
             | Reason::StoreContended
@@ -194,6 +211,46 @@ const SECOND_FACTOR_REFUSED: Problem = Problem {
     detail: "Wait for the next code, or sign in again.",
     challenge: Some(""),
     grpc_status: 16,
+};
+const SIGNATURE_UNTIMELY: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "401_SIGNATURE_UNTIMELY",
+    title: "The signature's time is not now",
+    detail: "Set the clock, sign the request anew and send it at once.",
+    challenge: Some(""),
+    grpc_status: 16,
+};
+const SIGNATURE_REPLAYED: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "401_SIGNATURE_REPLAYED",
+    title: "The signed request came before",
+    detail: "Sign each request anew; this one was taken already.",
+    challenge: Some(""),
+    grpc_status: 16,
+};
+const KEY_REFUSED: Problem = Problem {
+    status: StatusCode::UNAUTHORIZED,
+    code: "401_UNAUTHORIZED",
+    title: "The key or the signature is not accepted",
+    detail: "Check that the key is right, neither expired nor revoked, and that what is sent is what was signed.",
+    challenge: Some(""),
+    grpc_status: 16,
+};
+const CLIENT_REFUSED: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_FORBIDDEN",
+    title: "Not this client, or not from this address",
+    detail: "Ask an administrator to register the client and the address it calls from.",
+    challenge: None,
+    grpc_status: 7,
+};
+const SCOPE_MISSING: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_FORBIDDEN",
+    title: "Not with this key",
+    detail: "The key lacks the scope that this needs.",
+    challenge: Some("error=\"insufficient_scope\""),
+    grpc_status: 7,
 };
 const CROSS_SITE: Problem = Problem {
     status: StatusCode::FORBIDDEN,

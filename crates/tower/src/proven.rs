@@ -42,12 +42,32 @@ impl fmt::Debug for ProvenUser {
     }
 }
 
+/// In a request's extensions: the client application that it says it is of, for log and audit. A claim
+/// until a proof stands beside it; nothing is decided by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedClient(Arc<str>);
+
+impl NamedClient {
+    /// The client of that name or id.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// What the client is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What the gates learned of a request, carried to its refusal: whoever records that stands outside
 /// and sees the response alone.
 #[derive(Clone)]
 pub(crate) struct Known {
     client: Option<ClientAddress>,
     proven: Option<ProvenUser>,
+    named: Option<NamedClient>,
 }
 
 impl Known {
@@ -55,6 +75,7 @@ impl Known {
         Self {
             client: request.get().copied(),
             proven: request.get().cloned(),
+            named: request.get().cloned(),
         }
     }
 
@@ -65,6 +86,9 @@ impl Known {
         }
         if let Some(proven) = self.proven {
             response.get_or_insert_with(|| proven);
+        }
+        if let Some(named) = self.named {
+            response.get_or_insert_with(|| named);
         }
     }
 }

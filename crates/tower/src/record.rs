@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::arrival::arrival;
-use crate::{ProvenUser, Refused, RequestId};
+use crate::{NamedClient, ProvenUser, Refused, RequestId};
 
 /// How many refusals are recorded.
 #[derive(Clone, Copy, Debug)]
@@ -179,6 +179,9 @@ where
                         event = event.session(session);
                     }
                 }
+                if let Some(client) = response.extensions().get::<NamedClient>() {
+                    event = event.client_system(client.name());
+                }
                 if let Some(agent) = &agent {
                     event = event.user_agent(&String::from_utf8_lossy(agent.as_bytes()));
                 }
@@ -220,6 +223,21 @@ const fn action(reason: Reason) -> Option<Action> {
         | Reason::TokenExpired
         | Reason::TokenNotYetValid
         | Reason::TokenRevoked => Some(Action::TokenRefused),
+        Reason::SignatureMalformed
+        | Reason::SignatureInvalid
+        | Reason::SignatureExpired
+        | Reason::SignatureNotYetValid
+        | Reason::SignatureReplayed
+        | Reason::KeyMalformed
+        | Reason::KeyUnknown
+        | Reason::KeyWrong
+        | Reason::KeyExpired
+        | Reason::KeyRevoked
+        | Reason::KeyOfOtherEnvironment
+        | Reason::ClientUnknown
+        | Reason::ClientDisabled
+        | Reason::ClientAddressRefused
+        | Reason::ScopeMissing => Some(Action::ClientRefused),
         _ => None,
     }
 }

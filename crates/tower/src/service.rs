@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Request, Response, Version, request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::arrival::arrival;
 use crate::proven::Known;
-use crate::{Gate, Pass, Refused, respond};
+use crate::{Gate, Pass, Refusal, Refused, respond};
 
 /// Puts a gate in front of a service.
 ///
@@ -99,18 +99,7 @@ where
         Box::pin(async move {
             let mut pass = match gate.admit(&mut head, now).await {
                 Ok(pass) => pass,
-                Err(refusal) => {
-                    // gRPC speaks HTTP/2 alone, and its refusals have the status 200: a caller of HTTP/1
-                    // must not choose that for a proxy that asks by status.
-                    let speaks = if head.version == Version::HTTP_2 {
-                        head.headers
-                    } else {
-                        HeaderMap::new()
-                    };
-                    let mut refused = respond(&refusal, &speaks);
-                    Known::of(&head.extensions).tell(refused.extensions_mut());
-                    return Ok(refused.map(GateBody::refused));
-                }
+                Err(refusal) => return Ok(refused(&refusal, head)),
             };
             let known = Known::of(&head.extensions);
             let response = inner.call(Request::from_parts(head, body)).await?;
@@ -123,6 +112,20 @@ where
             Ok(Response::from_parts(head, GateBody::admitted(body, pass)))
         })
     }
+}
+
+/// The response to a request that is refused, with what is known of it for whoever stands outside.
+pub(crate) fn refused<B, P>(refusal: &Refusal, head: request::Parts) -> Response<GateBody<B, P>> {
+    // gRPC speaks HTTP/2 alone, and its refusals have the status 200: a caller of HTTP/1 must not choose
+    // that for a proxy that asks by status.
+    let speaks = if head.version == Version::HTTP_2 {
+        head.headers
+    } else {
+        HeaderMap::new()
+    };
+    let mut refused = respond(refusal, &speaks);
+    Known::of(&head.extensions).tell(refused.extensions_mut());
+    refused.map(GateBody::refused)
 }
 
 pin_project! {

@@ -25,7 +25,7 @@ use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use portcullis_core::Reason;
 use portcullis_core::testing::drop_at_each_await;
-use portcullis_tower::{FormBody, Refused};
+use portcullis_tower::{ReadBody, Refused};
 use tower::{Layer, ServiceExt};
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn broken(pages: &Pages, cookie: &str, body: Broken) -> Option<Refused> {
         .header(CONTENT_TYPE, FORM)
         .body(body)
         .unwrap();
-    let handler = tower::service_fn(|_: Request<FormBody<Broken>>| async {
+    let handler = tower::service_fn(|_: Request<ReadBody<Broken>>| async {
         Ok::<_, Infallible>(Response::new(String::new()))
     });
     let answer = pages.layer.layer(handler).oneshot(request).await.unwrap();

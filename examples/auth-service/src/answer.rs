@@ -14,7 +14,7 @@ use portcullis::tower::{Refusal, respond};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::users::UserError;
+use crate::records::RecordError;
 
 /// A handler's no.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ impl No {
         )
     }
 
+    /// It is not in a state to be changed so.
+    pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Problem(StatusCode::CONFLICT, "409_CONFLICT", detail.into())
+    }
+
     /// The name is taken.
     pub(crate) const TAKEN: Self = Self::Problem(
         StatusCode::CONFLICT,
@@ -51,7 +56,7 @@ impl No {
     pub(crate) const FULL: Self = Self::Problem(
         StatusCode::INSUFFICIENT_STORAGE,
         "507_FULL",
-        Cow::Borrowed("There is no room for more users."),
+        Cow::Borrowed("There is no room for more of these."),
     );
 
     /// The body is not waited for any longer.
@@ -87,17 +92,18 @@ impl From<Failure> for No {
     }
 }
 
-impl From<UserError> for No {
-    fn from(error: UserError) -> Self {
+impl From<RecordError> for No {
+    fn from(error: RecordError) -> Self {
         match error {
-            UserError::Taken => Self::TAKEN,
-            UserError::Unknown => Self::unknown("There is no such user."),
-            UserError::Changed => Self::from(Reason::StoreContended),
-            UserError::Index(IndexError::Full(_)) => Self::FULL,
-            UserError::Index(IndexError::Store(failure)) | UserError::Store(failure) => {
+            RecordError::Taken => Self::TAKEN,
+            RecordError::Unknown(detail) => Self::unknown(detail),
+            RecordError::Conflict(detail) => Self::conflict(detail),
+            RecordError::Changed => Self::from(Reason::StoreContended),
+            RecordError::Index(IndexError::Full(_)) => Self::FULL,
+            RecordError::Index(IndexError::Store(failure)) | RecordError::Store(failure) => {
                 Self::from(failure)
             }
-            UserError::Index(_) | UserError::Corrupt => Self::from(Reason::Internal),
+            RecordError::Index(_) | RecordError::Corrupt => Self::from(Reason::Internal),
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio::task::spawn_blocking;
 use tracing::error;
 
 use crate::answer::No;
+use crate::clients::acts::Machines;
 use crate::keys::RootKey;
 use crate::opening::{Fault, about, make_folder, open_log};
 use crate::settings::Settings;
@@ -40,6 +41,7 @@ pub(crate) struct App {
     /// The key that pages' cookies are made under.
     pub(crate) cookie_key: Secret,
     pub(crate) signer: Signer,
+    pub(crate) machines: Machines,
     pub(crate) hasher: Arc<dyn Hasher>,
     pub(crate) store: AnyStore,
     audit_folder: PathBuf,
@@ -77,9 +79,12 @@ impl App {
         let sqlite = Sqlite::open(&database, now).map_err(about(database.display()))?;
         let store = AnyStore::new(sqlite.clone());
         let users = Users::new(store.clone());
-        let witness = Arc::new(Witness::new(store.clone()));
+        let witness = Arc::new(Witness::new(
+            store.clone(),
+            settings.instance.as_deref().unwrap_or_default(),
+        ));
         let audit_key = root.derive("audit");
-        let audit_folder = data.join("audit");
+        let audit_folder = settings.audit_folder();
         let log = open_log(
             &settings,
             &audit_folder,
@@ -110,6 +115,7 @@ impl App {
             second_factors,
             cookie_key: root.derive("cookies"),
             signer: Signer::new(&keys, policy),
+            machines: Machines::new(&settings.clients, &root, &store)?,
             hasher,
             store,
             audit_folder,

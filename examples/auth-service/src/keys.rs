@@ -123,8 +123,9 @@ fn write_new(file: &Path, key: &Secret) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Refuses a file that others than its owner can read.
 #[cfg(unix)]
-fn refuse_exposed(file: &Path) -> Result<(), KeyError> {
+pub(crate) fn refuse_exposed(file: &Path) -> Result<(), KeyError> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = fs::metadata(file).map_err(|source| KeyError::File {
         file: file.to_path_buf(),
@@ -138,7 +139,7 @@ fn refuse_exposed(file: &Path) -> Result<(), KeyError> {
 }
 
 #[cfg(not(unix))]
-fn refuse_exposed(_file: &Path) -> Result<(), KeyError> {
+pub(crate) fn refuse_exposed(_file: &Path) -> Result<(), KeyError> {
     Ok(())
 }
 

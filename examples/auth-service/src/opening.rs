@@ -26,7 +26,9 @@ pub(crate) async fn open_log(
     make_folder(folder).map_err(about(&place))?;
     let opened = Log::open(folder, key, LogPolicy::default(), now);
     let (log, recovery) = opened.map_err(|error| match error {
-        AuditError::InUse => format!("{place}: another auth-service is running on this data"),
+        AuditError::InUse => format!(
+            "{place}: another auth-service is running on this data; give this one a name with --instance"
+        ),
         AuditError::Damaged(finding) if finding.damage == Damage::WrongKey => {
             let file = settings.root_key_file();
             format!(

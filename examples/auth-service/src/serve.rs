@@ -2,37 +2,44 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::map_request;
+use axum::serve::Listener as _;
 use portcullis::audit::{Action, Event};
 use portcullis::core::{Clock, SystemClock};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::app::App;
+use crate::listen::{Listener, Peer, tell_peer};
 use crate::routes;
 use crate::settings::Settings;
+use crate::site;
+use crate::tls::Tls;
 
 /// Runs the service until it is told to stop.
 pub(crate) async fn serve(mut settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
-    if !settings.address.ip().is_loopback() {
-        return Err(
-            "without TLS only a loopback address is served: no token goes over plain HTTP".into(),
-        );
-    }
+    site::refuse_exposed(&settings)?;
+    let tls = match settings.tls_files() {
+        Some((cert, key)) => Some(Arc::new(Tls::open(cert, key)?)),
+        None => None,
+    };
     let now = SystemClock.now();
     // The port first: a service that cannot listen must not have made anybody's password.
-    let listener = TcpListener::bind(settings.address).await;
+    let listener = Listener::bind(settings.address, tls.clone()).await;
     let listener = listener.map_err(|error| format!("{}: {error}", settings.address))?;
     // The port that was given, where any would do: pages know what site they are of.
     settings.address = listener.local_addr()?;
     let address = settings.address;
     let app = App::open(settings, now, &mut announce).await?;
     announce("how to use it: GET /, or examples/auth-service/README.md");
-    announce(&format!("listening on http://{address}"));
+    let scheme = match &tls {
+        Some(tls) => tls.reread_on_hangup().map(|()| "https")?,
+        None => "http",
+    };
+    announce(&format!("listening on {scheme}://{address}"));
     let started = app.record(Event::new(Action::ServiceStarted, now)).await;
     started.map_err(|_| "the audit log takes no record")?;
 
@@ -40,7 +47,9 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<(), Box<dyn Error + 
     let router = routes::router(Arc::clone(&app))?;
     let server = axum::serve(
         listener,
-        router.into_make_service_with_connect_info::<SocketAddr>(),
+        router
+            .layer(map_request(tell_peer))
+            .into_make_service_with_connect_info::<Peer>(),
     )
     .with_graceful_shutdown(async move {
         stop_signal().await;

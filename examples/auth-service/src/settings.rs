@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// A front gate on loopback: login, refresh, lockouts and audit, on one SQLite file.
+use crate::clients::settings::ClientSettings;
+
+/// A front gate: login, refresh, lockouts and audit, on one SQLite file.
 ///
 /// On its first start it makes the data folder, a root key in a file of its own, and a first
 /// administrator whose one-time password is printed once. Back up the root key apart from the data:
@@ -15,7 +17,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "auth-service", version, max_term_width = 100)]
 pub(crate) struct Settings {
-    /// Where to listen. Without TLS only a loopback address is served.
+    /// Where to listen. Without TLS, by the service or by a proxy, only a loopback address is served.
     #[arg(
         long,
         env = "PORTCULLIS_ADDRESS",
@@ -23,6 +25,42 @@ pub(crate) struct Settings {
         value_name = "IP:PORT"
     )]
     pub address: SocketAddr,
+
+    /// The certificate to serve HTTPS with, and those between it and its root, in PEM, in that order.
+    /// Read again on SIGHUP.
+    #[arg(
+        long,
+        env = "PORTCULLIS_TLS_CERT",
+        requires = "tls_key",
+        value_name = "FILE"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate in PEM: PKCS#8, PKCS#1 or SEC1. Nobody else may read the file.
+    #[arg(
+        long,
+        env = "PORTCULLIS_TLS_KEY",
+        requires = "tls_cert",
+        value_name = "FILE"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// A proxy that does TLS, or a network of such; may be given several times. Nobody else is answered
+    /// then, a request counts for the address that the proxy added to X-Forwarded-For, and the proxy
+    /// has to say X-Forwarded-Proto: https.
+    #[arg(
+        long,
+        env = "PORTCULLIS_BEHIND_PROXY",
+        value_delimiter = ',',
+        value_name = "CIDR"
+    )]
+    pub behind_proxy: Vec<String>,
+
+    /// The origin that browsers know the service by, such as `https://login.example`. Needed with
+    /// --behind-proxy, and with --tls-cert unless the address is a loopback one: it is
+    /// `https://localhost:PORT` then.
+    #[arg(long, env = "PORTCULLIS_ORIGIN", value_name = "ORIGIN")]
+    pub origin: Option<String>,
 
     /// The folder of the database and the audit log; made if it is not there.
     #[arg(
@@ -32,6 +70,12 @@ pub(crate) struct Settings {
         value_name = "FOLDER"
     )]
     pub data: PathBuf,
+
+    /// A name for this process, where several serve one data folder: each then has an audit log of its own,
+    /// `audit-NAME` in the folder. Users, sessions, keys and used codes are shared; limits are counted by
+    /// each process for itself.
+    #[arg(long, env = "PORTCULLIS_INSTANCE", value_name = "NAME", value_parser = instance)]
+    pub instance: Option<String>,
 
     /// The file of the root key, made on first start. It lies outside the data folder, so that a
     /// copy of the data is not a copy of the key [default: the data folder's name with `.key`].
@@ -124,6 +168,10 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub limit_window_secs: u64,
 
+    /// What is for client applications.
+    #[command(flatten)]
+    pub(crate) clients: ClientSettings,
+
     /// How the log is written.
     #[arg(
         long,
@@ -153,6 +201,19 @@ pub(crate) enum LogFormat {
 }
 
 impl Settings {
+    /// The files to serve HTTPS with: the certificate's and its key's.
+    pub(crate) fn tls_files(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+
+    /// The folder of this process's audit log.
+    pub(crate) fn audit_folder(&self) -> PathBuf {
+        match &self.instance {
+            Some(name) => self.data.join(format!("audit-{name}")),
+            None => self.data.join("audit"),
+        }
+    }
+
     /// The life of an access token.
     pub(crate) fn access_token_life(&self) -> Duration {
         Duration::from_secs(self.access_token_secs)
@@ -183,6 +244,15 @@ impl Settings {
     }
 }
 
+/// The name of a process: it becomes part of a folder's.
+fn instance(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.is_empty() || text.len() > 32 || !text.bytes().all(plain) {
+        return Err("a name is 1 to 32 of a-z, 0-9 and -");
+    }
+    Ok(text.to_owned())
+}
+
 /// An e-mail address as far as the service looks at it.
 pub(crate) fn email(text: &str) -> Result<String, &'static str> {
     if text.len() > 254 || !text.contains('@') || text.chars().any(char::is_control) {
@@ -195,7 +265,6 @@ pub(crate) fn email(text: &str) -> Result<String, &'static str> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
-    use std::path::Path;
 
     fn parse(arguments: &[&str]) -> Result<Settings, clap::Error> {
         Settings::try_parse_from(std::iter::once(&"auth-service").chain(arguments))
@@ -225,6 +294,23 @@ mod tests {
         );
         assert_eq!((limits, settings.limit_window_secs), ((10, 100, 50), 60));
         assert_eq!(settings.root_key_file(), Path::new("./data.key"));
+    }
+
+    #[test]
+    fn half_of_what_tls_needs_is_refused_and_the_other_half_named() {
+        for (given, missing) in [("--tls-cert=x", "--tls-key"), ("--tls-key=x", "--tls-cert")] {
+            let refused = parse(&[given]).unwrap_err().to_string();
+            assert!(refused.contains(missing), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_would_leave_the_folder_is_refused() {
+        for name in ["", "..", "a/b", "A", "a b", &"a".repeat(33)] {
+            assert!(parse(&[&format!("--instance={name}")]).is_err(), "{name}");
+        }
+        let named = parse(&["--instance=b-2"]).unwrap();
+        assert_eq!(named.audit_folder(), Path::new("./data/audit-b-2"));
     }
 
     #[test]

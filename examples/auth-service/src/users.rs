@@ -1,12 +1,11 @@
 //! The users: records in the store, by their normalised name.
 
-use portcullis::core::{
-    AnyStore, Failure, Index, IndexError, Key, Next, Scope, Secret, Store, Timestamp, Value,
-    entropy,
-};
+use portcullis::core::{AnyStore, Index, Scope, Secret, Timestamp, entropy};
 use portcullis::lockout::AccountName;
 use portcullis::sign_in::{Credential, Directory, DirectoryError};
 use serde::{Deserialize, Serialize};
+
+use crate::records::{RecordError, Records};
 
 /// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,67 +49,42 @@ pub(crate) struct User {
     pub(crate) created_at: u64,
 }
 
-/// Why a user could not be made, found or changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UserError {
-    /// The name is taken.
-    #[error("the name is taken")]
-    Taken,
-    /// There is no such user.
-    #[error("there is no such user")]
-    Unknown,
-    /// The credential changed meanwhile.
-    #[error("the credential changed meanwhile")]
-    Changed,
-    /// The list of users is full, or the store failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] Failure),
-    /// A record does not decode.
-    #[error("the record of a user does not decode")]
-    Corrupt,
-}
-
 /// All users, in the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Users {
     store: AnyStore,
+    records: Records<User>,
 }
 
 impl Users {
     /// The users kept in `store`.
     pub(crate) fn new(store: AnyStore) -> Self {
-        Self { store }
+        let records = Records::new(store.clone(), USER, "There is no such user.");
+        Self { store, records }
     }
 
     /// Makes a user. The list learns the name first: a record outside the list would be lost.
-    pub(crate) async fn create(&self, user: User, now: Timestamp) -> Result<(), UserError> {
-        let key = Key::new(USER, user.name.as_bytes());
+    pub(crate) async fn create(&self, user: User, now: Timestamp) -> Result<(), RecordError> {
         NAMES
             .insert(&self.store, b"", user.name.as_bytes(), now)
             .await?;
-        let record = encode(&user)?;
-        let step = move |current: Option<&[u8]>| match current {
-            Some(_) => (Err(UserError::Taken), Next::Keep),
-            None => (Ok(()), durable(record.clone())),
-        };
-        self.store.update(key, now, step).await?
+        self.records.create(&user.name, &user, now).await
     }
 
     /// The user of that normalised name.
-    pub(crate) async fn get(&self, name: &str, now: Timestamp) -> Result<Option<User>, UserError> {
-        let key = Key::new(USER, name.as_bytes());
-        let read = |current: Option<&[u8]>| (current.map(decode).transpose(), Next::Keep);
-        self.store.update(key, now, read).await?
+    pub(crate) async fn get(
+        &self,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<User>, RecordError> {
+        self.records.get(name, now).await
     }
 
     /// Every user, sorted by name.
-    pub(crate) async fn list(&self, now: Timestamp) -> Result<Vec<User>, UserError> {
+    pub(crate) async fn list(&self, now: Timestamp) -> Result<Vec<User>, RecordError> {
         let mut users = Vec::new();
         for name in NAMES.members(&self.store, b"", now).await? {
-            let name = String::from_utf8(name).map_err(|_| UserError::Corrupt)?;
+            let name = String::from_utf8(name).map_err(|_| RecordError::Corrupt)?;
             // A name whose record was never written is a creation that did not finish.
             users.extend(self.get(&name, now).await?);
         }
@@ -123,15 +97,16 @@ impl Users {
         name: &str,
         enabled: bool,
         now: Timestamp,
-    ) -> Result<User, UserError> {
-        self.change(name, now, move |user| {
-            user.epoch = user
-                .epoch
-                .saturating_add(u64::from(user.enabled != enabled));
-            user.enabled = enabled;
-            Ok(())
-        })
-        .await
+    ) -> Result<User, RecordError> {
+        self.records
+            .change(name, now, move |user| {
+                user.epoch = user
+                    .epoch
+                    .saturating_add(u64::from(user.enabled != enabled));
+                user.enabled = enabled;
+                Ok(())
+            })
+            .await
     }
 
     /// Replaces the password, if the credential is still the one that was verified.
@@ -141,17 +116,18 @@ impl Users {
         epoch: u64,
         hash: String,
         now: Timestamp,
-    ) -> Result<User, UserError> {
-        self.change(name, now, move |user| {
-            if user.epoch != epoch {
-                return Err(UserError::Changed);
-            }
-            user.password_hash.clone_from(&hash);
-            user.must_change_password = false;
-            user.epoch = user.epoch.saturating_add(1);
-            Ok(())
-        })
-        .await
+    ) -> Result<User, RecordError> {
+        self.records
+            .change(name, now, move |user| {
+                if user.epoch != epoch {
+                    return Err(RecordError::Changed);
+                }
+                user.password_hash.clone_from(&hash);
+                user.must_change_password = false;
+                user.epoch = user.epoch.saturating_add(1);
+                Ok(())
+            })
+            .await
     }
 
     /// Gives a user a password that must be changed first, whoever knew the old one.
@@ -160,37 +136,15 @@ impl Users {
         name: &str,
         hash: String,
         now: Timestamp,
-    ) -> Result<User, UserError> {
-        self.change(name, now, move |user| {
-            user.password_hash.clone_from(&hash);
-            user.must_change_password = true;
-            user.epoch = user.epoch.saturating_add(1);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn change(
-        &self,
-        name: &str,
-        now: Timestamp,
-        change: impl Fn(&mut User) -> Result<(), UserError> + Send + 'static,
-    ) -> Result<User, UserError> {
-        let step = move |current: Option<&[u8]>| {
-            let changed = || {
-                let mut user = decode(current.ok_or(UserError::Unknown)?)?;
-                change(&mut user)?;
-                let record = encode(&user)?;
-                Ok((user, record))
-            };
-            match changed() {
-                Ok((user, record)) => (Ok(user), durable(record)),
-                Err(error) => (Err(error), Next::Keep),
-            }
-        };
-        self.store
-            .update(Key::new(USER, name.as_bytes()), now, step)
-            .await?
+    ) -> Result<User, RecordError> {
+        self.records
+            .change(name, now, move |user| {
+                user.password_hash.clone_from(&hash);
+                user.must_change_password = true;
+                user.epoch = user.epoch.saturating_add(1);
+                Ok(())
+            })
+            .await
     }
 }
 
@@ -225,7 +179,7 @@ impl Directory for Users {
             .await
         {
             Ok(user) => Ok(Some(user.epoch)),
-            Err(UserError::Changed | UserError::Unknown) => Ok(None),
+            Err(RecordError::Changed | RecordError::Unknown(_)) => Ok(None),
             Err(_) => Err(DirectoryError),
         }
     }
@@ -238,26 +192,6 @@ pub(crate) fn one_time_password() -> Result<Secret, portcullis::core::EntropyUna
     Ok(Secret::from(letters))
 }
 
-fn durable(record: Vec<u8>) -> Next {
-    Next::Put {
-        value: Value::from(record),
-        expires_at: Timestamp::MAX,
-    }
-}
-
-/// One version byte, then the user as JSON.
-fn encode(user: &User) -> Result<Vec<u8>, UserError> {
-    let mut record = vec![VERSION];
-    serde_json::to_writer(&mut record, user).map_err(|_| UserError::Corrupt)?;
-    Ok(record)
-}
-
-fn decode(record: &[u8]) -> Result<User, UserError> {
-    let json = record.strip_prefix(&[VERSION]).ok_or(UserError::Corrupt)?;
-    serde_json::from_slice(json).map_err(|_| UserError::Corrupt)
-}
-
-const VERSION: u8 = 1;
 const USER: Scope = Scope::new("user");
 /// Up to 16 × 1000 users: this service is an example, not a directory.
 const NAMES: Index = Index::new(Scope::new("user-names"), 16, 1000);
@@ -265,6 +199,7 @@ const NAMES: Index = Index::new(Scope::new("user-names"), 16, 1000);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::{decode, encode};
     use portcullis::core::Memory;
 
     const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -292,7 +227,7 @@ mod tests {
         assert_eq!(users.create(user("alice"), NOW).await, Ok(()));
         let mut other = user("alice");
         other.role = Role::Admin;
-        assert_eq!(users.create(other, NOW).await, Err(UserError::Taken));
+        assert_eq!(users.create(other, NOW).await, Err(RecordError::Taken));
         assert_eq!(users.get("alice", NOW).await, Ok(Some(user("alice"))));
         assert_eq!(users.list(NOW).await, Ok(vec![user("alice")]));
     }
@@ -307,7 +242,7 @@ mod tests {
             .unwrap();
         assert_eq!((changed.epoch, changed.must_change_password), (2, false));
         let stale = users.set_password("alice", 1, "$old".into(), NOW).await;
-        assert_eq!(stale, Err(UserError::Changed));
+        assert_eq!(stale, Err(RecordError::Changed));
         assert_eq!(
             users
                 .get("alice", NOW)
@@ -333,7 +268,7 @@ mod tests {
         );
         assert_eq!(
             users.set_enabled("bob", true, NOW).await,
-            Err(UserError::Unknown)
+            Err(RecordError::Unknown("There is no such user."))
         );
         assert_eq!(users.list(NOW).await.unwrap().len(), 1);
     }
@@ -348,7 +283,7 @@ mod tests {
             b"\x01{}",
             b"\x01{\"name\":\"a\",\"more\":1}",
         ] {
-            assert_eq!(decode(record), Err(UserError::Corrupt));
+            assert_eq!(decode::<User>(record), Err(RecordError::Corrupt));
         }
     }
 

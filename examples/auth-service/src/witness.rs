@@ -16,12 +16,17 @@ use tracing::error;
 #[derive(Clone, Debug)]
 pub(crate) struct Witness {
     store: AnyStore,
+    /// Whose log: each process on one database has its own.
+    instance: String,
 }
 
 impl Witness {
-    /// Keeps its checkpoint in `store`.
-    pub(crate) fn new(store: AnyStore) -> Self {
-        Self { store }
+    /// Keeps the checkpoint of that instance's log in `store`.
+    pub(crate) fn new(store: AnyStore, instance: &str) -> Self {
+        Self {
+            store,
+            instance: instance.to_owned(),
+        }
     }
 
     /// The last checkpoint that was kept; what does not read as one is none, and then unconfirmed.
@@ -30,7 +35,7 @@ impl Witness {
             let text = current.and_then(|bytes| std::str::from_utf8(bytes).ok());
             (text.and_then(|text| text.parse().ok()), Next::Keep)
         };
-        self.store.update(key(), now, read).await
+        self.store.update(self.key(), now, read).await
     }
 
     /// Keeps `checkpoint` in place of the last.
@@ -47,7 +52,7 @@ impl Witness {
             };
             ((), next)
         };
-        self.store.update(key(), now, put).await
+        self.store.update(self.key(), now, put).await
     }
 
     /// Whether the log in `folder` is the one of the last checkpoint, or that one gone on.
@@ -77,10 +82,10 @@ impl Witness {
             }
         }
     }
-}
 
-fn key() -> Key {
-    Key::new(SCOPE, b"")
+    fn key(&self) -> Key {
+        Key::new(SCOPE, self.instance.as_bytes())
+    }
 }
 
 const INTERVAL: Duration = Duration::from_secs(1);

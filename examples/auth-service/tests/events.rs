@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[path = "support/machine.rs"]
+mod machine;
 mod support;
 
 use std::collections::BTreeSet;
@@ -205,6 +207,45 @@ fn acts_with_a_second_factor(client: Client, admin: &str, acts: &mut Acts) {
     });
 }
 
+/// A client application's: registered, changed, given keys, let in, refused.
+fn acts_of_a_client(client: Client, admin: &str, acts: &mut Acts) {
+    let by_admin = |action: &str, target: Option<&str>| json!({"action": action, "user_id": "admin", "client_system": "billing", "target": target});
+    let new = json!({"client": "billing", "tier": "standard", "networks": ["127.0.0.0/8"]});
+    acts.left(201, &[by_admin("client_registered", None)], || {
+        client.post("/v1/clients", Some(admin), &new)
+    });
+    let changed = by_admin("client_changed", Some("premium"));
+    acts.left(200, &[changed], || {
+        let tier = json!({"tier": "premium"});
+        client.put("/v1/clients/billing/tier", admin, &tier)
+    });
+    let networks = by_admin("address_list_changed", Some("127.0.0.1"));
+    acts.left(200, &[networks], || {
+        let networks = json!({"networks": ["127.0.0.1"]});
+        client.put("/v1/clients/billing/networks", admin, &networks)
+    });
+    let created = by_admin("key_created", Some("api_key tests"));
+    let made = acts.left(201, &[created], || {
+        let key = json!({"kind": "api_key", "label": "tests"});
+        client.post("/v1/clients/billing/keys", Some(admin), &key)
+    });
+    let (key, secret) = (made.text("id"), made.text("secret"));
+    let login = json!({"action": "client_login", "client_system": "billing", "target": key});
+    let token = acts.left(200, &[login], || client.token_for(&secret));
+    acts.left(200, &[by_admin("key_rotated", Some(&key))], || {
+        client.rotate(admin, "billing", &key)
+    });
+    acts.left(204, &[by_admin("key_revoked", Some(&key))], || {
+        client.delete(&format!("/v1/clients/billing/keys/{key}"), admin)
+    });
+    let token = token.text("access_token");
+    let refused =
+        json!({"action": "client_refused", "client_system": "billing", "reason": "key_revoked"});
+    let refused = std::slice::from_ref(&refused);
+    acts.left(401, refused, || client.get("/v1/client/me", Some(&token)));
+    acts.left(401, refused, || client.token_for(&secret));
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn each_act_leaves_its_own_record_and_none_of_another() {
@@ -308,6 +349,7 @@ fn each_act_leaves_its_own_record_and_none_of_another() {
     });
 
     acts_with_a_second_factor(client, &admin, &mut acts);
+    acts_of_a_client(client, &admin, &mut acts);
 
     while client.get("/v1/me", Some(&admin)).status == 200 {}
     let limited = json!({"action": "rate_limited", "reason": "rate_limited"});

@@ -4,9 +4,15 @@
     missing_docs,
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "tests; each file uses its part"
 )]
+
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+pub mod assertion;
+pub mod generate;
+pub mod vectors;
 
 use portcullis_core::{Secret, Timestamp};
 use portcullis_jwt::testing::forge;
@@ -37,6 +43,35 @@ pub fn policy() -> Policy {
 
 pub fn verifier() -> Verifier {
     Verifier::new(&KeySet::new(key("k1")), policy())
+}
+
+/// RSA keys made for these tests by `openssl genpkey`, and good for nothing else.
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+pub mod rsa {
+    use std::sync::OnceLock;
+
+    use portcullis_core::Secret;
+    use portcullis_jwt::RsaPrivateKey;
+
+    pub const ALICE: &str = "alice@example.com";
+    pub const ALICE_PEM: &str = include_str!("../keys/alice.pkcs8.pem");
+    pub const ALICE_SPKI: &str = include_str!("../keys/alice.spki.pem");
+    pub const ALICE_PKCS1: &str = include_str!("../keys/alice.pkcs1.pem");
+    pub const MALLORY_PEM: &str = include_str!("../keys/mallory.pkcs8.pem");
+
+    pub fn private(pem: &str) -> RsaPrivateKey {
+        RsaPrivateKey::from_pem(Secret::from(pem.to_owned())).unwrap()
+    }
+
+    pub fn alice() -> &'static RsaPrivateKey {
+        static KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
+        KEY.get_or_init(|| private(ALICE_PEM))
+    }
+
+    pub fn mallory() -> &'static RsaPrivateKey {
+        static KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
+        KEY.get_or_init(|| private(MALLORY_PEM))
+    }
 }
 
 /// Claims that the policy admits.

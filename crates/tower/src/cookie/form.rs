@@ -1,19 +1,8 @@
-//! A form's body: read once, within bounds, for its one token, and handed on as it came.
+//! What is a form, and its one token.
 
-use std::error::Error;
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use percent_encoding::percent_decode;
-use pin_project_lite::pin_project;
-use portcullis_core::Reason;
 
 use super::request::sole;
 
@@ -26,25 +15,6 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     // Parameters, such as a charset, do not change how its bytes are split.
     let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(FORM)
-}
-
-/// The whole body, at most `limit_bytes` of it.
-pub(crate) async fn read<B>(body: B, limit_bytes: usize) -> Result<Bytes, Reason>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > limit {
-        return Err(Reason::BodyTooLarge);
-    }
-    let read = Limited::new(body, limit_bytes).collect();
-    match tokio::time::timeout(READ, read).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Reason::BodyTooLarge),
-        // A form that breaks off, or comes by the byte to hold a place here.
-        Ok(Err(_)) | Err(_) => Err(Reason::BadRequest),
-    }
 }
 
 /// The one value of the field `csrf_token`, decoded as `application/x-www-form-urlencoded` is. None
@@ -67,83 +37,8 @@ fn decoded(text: &[u8]) -> Vec<u8> {
     percent_decode(&spaced).collect()
 }
 
-pin_project! {
-    /// The body of a request that passed a [`crate::CookieSessionLayer`]: the original one, or, of a form
-    /// that was read for its token, the very same bytes.
-    pub struct FormBody<B> {
-        #[pin]
-        body: Held<B>,
-    }
-}
-
-pin_project! {
-    #[project = HeldProjection]
-    enum Held<B> {
-        Original { #[pin] body: B },
-        Read { #[pin] body: Full<Bytes> },
-    }
-}
-
-impl<B> FormBody<B> {
-    pub(crate) const fn original(body: B) -> Self {
-        Self {
-            body: Held::Original { body },
-        }
-    }
-
-    pub(crate) fn read(bytes: Bytes) -> Self {
-        Self {
-            body: Held::Read {
-                body: Full::new(bytes),
-            },
-        }
-    }
-}
-
-impl<B> fmt::Debug for FormBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.body {
-            Held::Original { .. } => "FormBody(original)",
-            Held::Read { .. } => "FormBody(read)",
-        })
-    }
-}
-
-impl<B: Body<Data = Bytes>> Body for FormBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().body.project() {
-            HeldProjection::Original { body } => body.poll_frame(context),
-            HeldProjection::Read { body } => {
-                body.poll_frame(context).map_err(|never| match never {})
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.body {
-            Held::Original { body } => body.is_end_stream(),
-            Held::Read { body } => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Held::Original { body } => body.size_hint(),
-            Held::Read { body } => body.size_hint(),
-        }
-    }
-}
-
 /// Enough for every form of text fields; a file is sent as another kind of body.
 pub(crate) const DEFAULT_LIMIT_BYTES: usize = 64 * 1024;
-/// Longer than a slow line takes for that much.
-const READ: Duration = Duration::from_secs(10);
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const FIELD: &[u8] = b"csrf_token";
 

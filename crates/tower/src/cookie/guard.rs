@@ -12,9 +12,10 @@ use portcullis_core::{AnyStore, Clock, EntropyUnavailable, Reason, Timestamp, en
 use portcullis_session::{Error as SessionError, Live, SessionId, Sessions};
 
 use super::change::set_cookie;
-use super::form::{self, FormBody};
+use super::form;
 use super::request::{cookie, is_safe, same_origin, sole};
 use super::token::{Holder, Keyed};
+use crate::body::{READ, ReadBody, read};
 use crate::{CookieChange, ProvenUser, Refusal, Site};
 
 /// What every clone of the layer and its services shares.
@@ -41,7 +42,7 @@ impl Guard {
         head: &mut request::Parts,
         body: B,
         now: Timestamp,
-    ) -> Result<(Visit, FormBody<B>), Refusal>
+    ) -> Result<(Visit, ReadBody<B>), Refusal>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -56,7 +57,7 @@ impl Guard {
                 let body = if changes {
                     self.proven(head, body, holder).await?
                 } else {
-                    FormBody::original(body)
+                    ReadBody::original(body)
                 };
                 let is_new = false;
                 (Visit { holder, is_new }, body)
@@ -66,7 +67,7 @@ impl Guard {
             None => {
                 let holder = Holder::Visitor(entropy().map_err(without_entropy)?);
                 let is_new = true;
-                (Visit { holder, is_new }, FormBody::original(body))
+                (Visit { holder, is_new }, ReadBody::original(body))
             }
         };
         let mask = entropy().map_err(without_entropy)?;
@@ -117,7 +118,7 @@ impl Guard {
         head: &request::Parts,
         body: B,
         holder: Holder,
-    ) -> Result<FormBody<B>, Refusal>
+    ) -> Result<ReadBody<B>, Refusal>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -128,15 +129,15 @@ impl Guard {
         };
         if let Some(token) = sole(&head.headers, &X_CSRF_TOKEN)? {
             fits(token)?;
-            return Ok(FormBody::original(body));
+            return Ok(ReadBody::original(body));
         }
         if !form::is_form(&head.headers) {
             return Err(Refusal::new(Reason::CrossSite));
         }
-        let bytes = form::read(body, self.form_limit_bytes).await?;
+        let bytes = read(body, self.form_limit_bytes, READ).await?;
         let token = form::csrf_field(&bytes).ok_or(Reason::CrossSite)?;
         fits(&token)?;
-        Ok(FormBody::read(bytes))
+        Ok(ReadBody::read(bytes))
     }
 
     /// Sets the cookie that the response asks for; a browser without one is given a visitor's.

@@ -15,10 +15,11 @@ use portcullis_session::Sessions;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::form::{DEFAULT_LIMIT_BYTES, FormBody};
+use super::form::DEFAULT_LIMIT_BYTES;
 use super::guard::Guard;
 use super::token::Keyed;
 use crate::arrival::arrival;
+use crate::body::ReadBody;
 use crate::proven::Known;
 use crate::{Admitted, CookieError, GateBody, Refusal, Refused, Site, respond};
 
@@ -194,7 +195,7 @@ impl<S: fmt::Debug> fmt::Debug for CookieSessionService<S> {
 
 impl<S, In, Out> Service<Request<In>> for CookieSessionService<S>
 where
-    S: Service<Request<FormBody<In>>, Response = Response<Out>> + Clone + Send + 'static,
+    S: Service<Request<ReadBody<In>>, Response = Response<Out>> + Clone + Send + 'static,
     S::Future: Send,
     In: Body<Data = Bytes> + Send + 'static,
     In::Error: Into<Box<dyn Error + Send + Sync>>,

@@ -12,7 +12,7 @@ use portcullis_core::testing::{FakeClock, Faulty};
 use portcullis_core::{AnyStore, Memory, Reason, Secret, Timestamp};
 use portcullis_session::{Factor, Live, Method, SessionId, SessionPolicy, Sessions};
 use portcullis_tower::{
-    CookieChange, CookieSessionLayer, CsrfToken, FormBody, ProvenUser, Refused, Site,
+    CookieChange, CookieSessionLayer, CsrfToken, ProvenUser, ReadBody, Refused, Site,
 };
 use tower::{Layer, Service, ServiceExt};
 
@@ -103,7 +103,7 @@ impl Pages {
 async fn answer(
     sessions: &Sessions<AnyStore>,
     clock: &FakeClock,
-    request: Request<FormBody<Body>>,
+    request: Request<ReadBody<Body>>,
 ) -> Response<Body> {
     use portcullis_core::Clock;
 

@@ -4,16 +4,22 @@
 //! |---|---|
 //! | `/sign-in`, `/sign-in/code`, `/sign-in/recovery` | the address, a limit, the cookie layer |
 //! | `/password`, `/account…`, `/step-up`, `/sign-out…` | also an account; before what is due of it, where it is done there |
-//! | `/admin…` | also the role; for acts a code of the authenticator in hand, not long ago |
+//! | `/admin…`, `/admin/clients…` | also the role; for acts a code of the authenticator in hand, not long ago |
 
 mod account;
 mod admin;
 mod assets;
+mod client_view;
+mod clients;
 mod events;
 mod factor;
 mod form;
 mod front;
+mod key_rows;
+mod keys;
+mod new_key;
 mod next;
+mod once;
 mod page;
 mod password;
 mod refusal;
@@ -38,6 +44,7 @@ use portcullis::tower::{
 
 pub(crate) use front::instead_of_text;
 pub(crate) use refusal::no_such_page;
+pub(crate) use words::{sentence, visible};
 
 use crate::app::App;
 use crate::caller::AccountGate;
@@ -80,6 +87,7 @@ pub(crate) fn pages(
         .merge(pages.account(doors))
         .merge(pages.second_factor(doors))
         .merge(pages.admin(doors))
+        .merge(pages.clients(doors))
         .route_layer(middleware::from_fn(refusal::as_pages)))
 }
 
@@ -161,6 +169,33 @@ impl Pages {
             .route("/admin", get(admin::show))
             .route("/admin/audit", get(admin::audit))
             .merge(acts);
+        self.signed_in(routes, self.admin.clone(), &doors.user_management)
+    }
+
+    /// The questions ask for the code as well: not only once they are answered.
+    fn clients(&self, doors: &Doors) -> Router<Arc<App>> {
+        let client = |rest: &str| format!("/admin/clients/{{client}}{rest}");
+        let acts = Router::new()
+            .route("/admin/clients", post(clients::register))
+            .route(&client("/networks"), post(clients::set_networks))
+            .route(&client("/tier"), post(clients::set_tier))
+            .route(&client("/disable"), post(clients::disable))
+            .route(&client("/enable"), post(clients::enable))
+            .route(&client("/keys"), post(new_key::create))
+            .route(&client("/keys/{key}/{act}"), get(keys::ask).post(keys::act))
+            .route(
+                &client("/revoke-unused"),
+                get(keys::ask_unused).post(keys::revoke_unused),
+            )
+            .route_layer(GateLayer::new(self.step_up, CLOCK));
+        let mut routes = Router::new()
+            .route("/admin/clients", get(clients::list))
+            .route(&client(""), get(clients::show));
+        // Where a page stands that answers a form: its address, asked for again, is no fault of anybody's.
+        for form in ["/networks", "/tier", "/disable", "/enable", "/keys"] {
+            routes = routes.route(&client(form), get(clients::back));
+        }
+        let routes = routes.merge(acts);
         self.signed_in(routes, self.admin.clone(), &doors.user_management)
     }
 }

@@ -32,7 +32,7 @@ impl Around {
             csrf: self.csrf,
             style: assets::style_address(),
             person: self.person,
-            wide: here == Here::Admin,
+            wide: matches!(here, Here::Admin | Here::Clients),
             here,
         }
     }

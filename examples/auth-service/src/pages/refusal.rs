@@ -12,7 +12,7 @@ use portcullis::tower::{Problem, Refused};
 use serde::Deserialize;
 
 use super::assets;
-use super::next::page_of_ours;
+use super::next::{page_of_form, page_of_ours};
 use super::view::{Frame, RefusedPage};
 use super::words;
 
@@ -33,12 +33,11 @@ pub(crate) async fn as_pages(request: Request, next: Next) -> Response {
 
 /// Where the refused request can be made again: its own page, or the one its form stands on.
 fn way_back(method: &Method, uri: &Uri) -> String {
+    let form = page_of_form(uri.path());
     let page = if *method == Method::GET {
         uri.path_and_query().map_or("", |page| page.as_str())
-    } else if uri.path().starts_with("/admin/") {
-        "/admin"
     } else {
-        ""
+        &form
     };
     page_of_ours(page).to_owned()
 }
@@ -199,6 +198,12 @@ mod tests {
                 &post,
                 "/admin/unlock",
                 "/step-up?next=%2Fadmin",
+            ),
+            (
+                Reason::SecondFactorRequired,
+                &post,
+                "/admin/clients/billing/keys",
+                "/step-up?next=%2Fadmin%2Fclients%2Fbilling%3Fagain",
             ),
         ];
         for (reason, method, uri, to) in cases {

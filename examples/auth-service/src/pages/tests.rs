@@ -1,7 +1,9 @@
 //! The pages' router, asked as a browser asks.
 
 mod acts;
+mod clients;
 mod entry;
+mod keys;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

@@ -30,6 +30,7 @@ pub(crate) struct Person {
 pub(crate) enum Here {
     Account,
     Admin,
+    Clients,
     #[default]
     Elsewhere,
 }

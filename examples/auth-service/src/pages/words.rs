@@ -8,6 +8,13 @@ use portcullis::session::{Demand, Live, Method};
 use super::view::Moment;
 use crate::users::Role;
 
+/// The day alone: `25 Nov 2026`.
+pub(crate) fn day(at: Timestamp) -> Moment {
+    let Moment { exact, words } = minute(at);
+    let day = words.split(',').next().unwrap_or_default().to_owned();
+    Moment { exact, words: day }
+}
+
 /// To the minute: `25 Nov 2026, 20:14`.
 pub(crate) fn minute(at: Timestamp) -> Moment {
     moment(at, 16)
@@ -132,6 +139,7 @@ mod tests {
     fn an_instant_reads_as_people_write_it() {
         assert_eq!(minute(NOW).words, "14 Nov 2023, 22:13");
         assert_eq!(second(NOW).words, "14 Nov 2023, 22:13:20");
+        assert_eq!(day(NOW).words, "14 Nov 2023");
         assert_eq!(second(NOW).exact, "2023-11-14T22:13:20.123Z");
         let early = minute(Timestamp::from_unix_secs(86_400)).words;
         assert_eq!(early, "2 Jan 1970, 00:00");

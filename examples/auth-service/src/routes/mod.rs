@@ -3,8 +3,10 @@
 mod account;
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod clients;
 mod factor;
 mod front;
+mod machine;
 mod sign_in;
 
 use std::sync::Arc;
@@ -12,17 +14,17 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Router, middleware};
 use http::HeaderMap;
 use portcullis::core::{Scope, SystemClock};
-use portcullis::ip_list::{AddressList, TrustedProxies};
+use portcullis::ip_list::AddressList;
 use portcullis::jwt::UserClaims;
 use portcullis::rate_limit::{Limiter, LimiterPolicy, PolicyError, Quota};
 use portcullis::session::Demand;
 use portcullis::tower::{
     AddressGate, ArrivalLayer, BearerGate, LimitGate, RecordLayer, RecordPolicy,
-    SecurityHeadersLayer, Site, Stack, StepUpGate,
+    SecurityHeadersLayer, Stack, StepUpGate,
 };
 
 use crate::answer::No;
@@ -31,7 +33,9 @@ use crate::caller::AccountGate;
 use crate::log;
 use crate::opening::Fault;
 use crate::pages::{self, Doors, Limited, instead_of_text, no_such_page};
+use crate::proxy::{OnlyProxies, only_proxies};
 use crate::settings::Settings;
+use crate::site;
 use crate::users::Users;
 
 /// The service's routes.
@@ -43,17 +47,21 @@ use crate::users::Users;
 /// What is wrong with the limits, or with the address for pages.
 pub(crate) fn router(app: Arc<App>) -> Result<Router, Fault> {
     let gates = Gates::new(&app)?;
-    let site = Site::loopback(app.settings.address)?;
+    let site = site::site(&app.settings)?;
+    let proxies = OnlyProxies::of(&app.settings)?;
     let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), CLOCK)?;
     Ok(Router::new()
         .merge(gates.front())
         .merge(gates.tokens())
         .merge(gates.account())
         .merge(gates.admin())
+        .merge(gates.clients())
+        .merge(machine::routes(&app, gates.limited(&gates.limits.clients))?)
         .merge(pages::pages(&app, &site, &gates.doors())?)
         .fallback(nowhere)
         .method_not_allowed_fallback(async || No::METHOD)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(proxies, only_proxies))
         .layer(SecurityHeadersLayer::new(&site))
         .layer(record)
         .layer(middleware::from_fn_with_state(CLOCK, log::requests))
@@ -79,12 +87,14 @@ struct Gates {
 }
 
 impl Gates {
-    fn new(app: &App) -> Result<Self, PolicyError> {
+    fn new(app: &App) -> Result<Self, Fault> {
         let (verifier, sessions) = (Arc::clone(&app.verifier), Arc::clone(&app.sessions));
         Ok(Self {
-            // The service listens on loopback and knows no proxy: the peer is the client, and all
-            // are welcome.
-            address: AddressGate::new(TrustedProxies::none(), AddressList::everyone()),
+            // Without proxies the peer is the client. All are welcome.
+            address: AddressGate::new(
+                site::trusted_proxies(&app.settings)?,
+                AddressList::everyone(),
+            ),
             limits: Limits::new(&app.settings)?,
             token: BearerGate::of_sessions(verifier, sessions),
             users: app.users.clone(),
@@ -174,6 +184,37 @@ impl Gates {
             .merge(seen)
     }
 
+    /// What administrators do to client applications: what changes one or gives it a key asks for a code of
+    /// the authenticator as well.
+    fn clients(&self) -> Router<Arc<App>> {
+        let proven = self
+            .limited(&self.limits.user_management)
+            .token(self.token.clone());
+        let admin = proven.check(AccountGate::admin(self.users.clone()));
+        let stepped_up = admin.clone().check(StepUpGate::require(self.step_up));
+        let seen = Router::new()
+            .route("/v1/clients", get(clients::clients))
+            .route("/v1/clients/{client}", get(clients::client))
+            .route_layer(admin.layer(CLOCK));
+        let key = "/v1/clients/{client}/keys/{key}";
+        Router::new()
+            .route("/v1/clients", post(clients::register))
+            .route("/v1/clients/{client}/networks", put(clients::set_networks))
+            .route("/v1/clients/{client}/tier", put(clients::set_tier))
+            .route("/v1/clients/{client}/disable", post(clients::disable))
+            .route("/v1/clients/{client}/enable", post(clients::enable))
+            .route("/v1/clients/{client}/keys", post(clients::create_key))
+            .route(
+                "/v1/clients/{client}/revoke-unused",
+                post(clients::revoke_unused),
+            )
+            .route(key, delete(clients::revoke_key))
+            .route(&format!("{key}/rotate"), post(clients::rotate_key))
+            .route(&format!("{key}/end-grace"), post(clients::end_grace))
+            .route_layer(stepped_up.layer(CLOCK))
+            .merge(seen)
+    }
+
     /// What administrators do: what changes a user asks for a code of the authenticator as well.
     fn admin(&self) -> Router<Arc<App>> {
         let proven = self
@@ -209,6 +250,8 @@ struct Limits {
     authentication: LimitGate,
     validation: LimitGate,
     user_management: LimitGate,
+    /// Of an address, before any key of a client application is looked at.
+    clients: LimitGate,
 }
 
 impl Limits {
@@ -223,6 +266,10 @@ impl Limits {
             authentication: gate(
                 "authentication",
                 strictly(settings.authentication_limit, window)?,
+            ),
+            clients: gate(
+                "clients",
+                Quota::per(settings.clients.client_limit, window)?,
             ),
             validation: gate("validation", Quota::per(settings.validation_limit, window)?),
             user_management: gate(

@@ -1,0 +1,86 @@
+//! What is shown of a key.
+
+use std::time::Duration;
+
+use portcullis_core::Timestamp;
+
+use crate::{ApiKey, Environment, KeyId};
+
+/// A key that was just made or rotated: the only time that its text is seen.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Made {
+    /// The key itself, to show once.
+    pub key: ApiKey,
+    /// What lists show of it from now on.
+    pub info: KeyInfo,
+}
+
+/// What lists show of a key: everything but its secret, of which nothing is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// The key's name.
+    pub id: KeyId,
+    /// Whose key it is.
+    pub owner: String,
+    /// What people call it.
+    pub label: String,
+    /// Where it counts.
+    pub environment: Environment,
+    /// What it may, sorted.
+    pub scopes: Vec<String>,
+    /// When the key was first made.
+    pub created_at: Timestamp,
+    /// When its present secret was made.
+    pub secret_made_at: Timestamp,
+    /// From when on its present secret counts no more.
+    pub expires_at: Timestamp,
+    /// When it was last accepted, to the minute; rotations leave it.
+    pub last_used_at: Option<Timestamp>,
+    /// Until when the secret before the present one counts, if it still does.
+    pub previous_until: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// From when on it says that it must be rotated.
+    pub(crate) rotate_from: Timestamp,
+}
+
+/// Whether a key counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It counts.
+    Active,
+    /// It counts until then, which is near: rotate it.
+    RotateBy(Timestamp),
+    /// Its secret is too old, or its end has come.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+impl KeyInfo {
+    /// How the key stands at `now`.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        if self.revoked_at.is_some() {
+            return Standing::Revoked;
+        }
+        // A clock that stepped back shows what one that stood still would.
+        let now = now.max(self.secret_made_at);
+        if now >= self.expires_at {
+            Standing::Expired
+        } else if now >= self.rotate_from {
+            Standing::RotateBy(self.expires_at)
+        } else {
+            Standing::Active
+        }
+    }
+
+    /// How old the key's present secret is at `now`.
+    #[must_use]
+    pub const fn age(&self, now: Timestamp) -> Duration {
+        now.saturating_since(self.secret_made_at)
+    }
+}

@@ -1,0 +1,180 @@
+//! The bodies that the fuzz targets share with their replay.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request};
+use portcullis_core::{Next, Secret, Timestamp};
+
+use crate::decide::Claim;
+use crate::policy::Window;
+use crate::state::{Count, Seen};
+use crate::{
+    CanonicalLines, Component, Error, KeyId, Policy, Scheme, Secrets, SigningKey, TimestampBody,
+    V1, Verifier, v1,
+};
+
+/// The body of the fuzz target `signed_request_head`: of a head that is read, each header is in its one
+/// spelling, and without the key nothing is believed.
+///
+/// The first byte chooses the scheme; then come, a line each, target, host, signature, timestamp, nonce,
+/// key id, content type and any header more; the rest is the body.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_signed_request_head(data: &[u8]) {
+    let Some((choice, rest)) = data.split_first() else {
+        return;
+    };
+    let lines = CanonicalLines::new("https://api.example.com").ok();
+    match (choice % 3, V1::new("orders").ok(), lines) {
+        (0, Some(scheme), _) => head_of(scheme, "v1=", "x-key-id", rest),
+        (1, ..) => head_of(
+            TimestampBody::named_by_header(),
+            "sha256=",
+            "x-key-id",
+            rest,
+        ),
+        (2, _, Some(scheme)) => head_of(scheme, "", "x-api-key", rest),
+        _ => {}
+    }
+}
+
+fn head_of(scheme: impl Scheme, prefix: &str, key_header: &'static str, data: &[u8]) {
+    let mut lines = data.splitn(9, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let Ok(mut request) = Request::get(line()).body(()) else {
+        return;
+    };
+    let named = [
+        "host",
+        "x-signature",
+        "x-timestamp",
+        "x-nonce",
+        key_header,
+        "content-type",
+    ];
+    for name in named {
+        if let Ok(value) = HeaderValue::from_bytes(line()) {
+            let name = HeaderName::from_static(name);
+            request.headers_mut().append(name, value);
+        }
+    }
+    if let Ok(name) = HeaderName::from_bytes(line()) {
+        let value = HeaderValue::from_static("1");
+        request.headers_mut().append(name, value);
+    }
+    let body = Bytes::copy_from_slice(line());
+    let (head, ()) = request.into_parts();
+    let Ok(verifier) = Verifier::new(scheme, Policy::requiring(&[Component::Body])) else {
+        return;
+    };
+    let Ok(begun) = verifier.begin(&head, NOW) else {
+        return;
+    };
+    let text = |name: &str| {
+        let mut values = head.headers.get_all(name).iter();
+        let first = values.next().and_then(|value| value.to_str().ok());
+        assert!(values.next().is_none(), "one {name}");
+        first.unwrap_or_default()
+    };
+    let digits = text("x-signature").strip_prefix(prefix).unwrap_or_default();
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    assert!(digits.len() == 64 && digits.bytes().all(hexadecimal));
+    let timestamp = text("x-timestamp");
+    let number: u64 = timestamp.parse().unwrap_or_default();
+    assert_eq!(number.to_string(), timestamp);
+    assert_eq!(KeyId::parse(text(key_header)).as_ref(), Ok(begun.key_id()));
+    let unknown = begun.clone().verify(None, body.clone(), NOW).err();
+    assert_eq!(unknown, Some(Error::KeyUnknown));
+    if let Some(secrets) = secrets() {
+        let forged = begun.verify(Some(&secrets), body, NOW).err();
+        assert_eq!(forged, Some(Error::Signature));
+    }
+}
+
+/// Of a secret that the corpus does not know.
+fn secrets() -> Option<Secrets> {
+    let bytes: Vec<u8> = (100..132).collect();
+    SigningKey::new(Secret::from(bytes)).ok().map(Secrets::new)
+}
+
+/// The body of the fuzz target `v1_fields`: what decodes encodes to the same bytes, and nothing less or
+/// more of it decodes.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_v1_fields(data: &[u8]) {
+    if let Ok(fields) = v1::decode(data) {
+        assert_eq!(v1::encode(&fields), data);
+        let cut = data.split_last().map_or(data, |(_, cut)| cut);
+        assert!(v1::decode(cut).is_err());
+    }
+    // The data as contents, wherever a boundary falls.
+    let third = data.len() / 3;
+    let (one, rest) = data.split_at_checked(third).unwrap_or((data, &[]));
+    let (two, three) = rest.split_at_checked(third).unwrap_or((rest, &[]));
+    let fields = v1::Fields {
+        audience: one,
+        method: two,
+        authority: three,
+        path: three,
+        query: one,
+        content_type: two,
+        body_digest: one,
+        timestamp: &[],
+        nonce: data,
+        key_id: two,
+    };
+    assert_eq!(v1::decode(&v1::encode(&fields)), Ok(fields));
+}
+
+/// The body of the fuzz target `signed_request_row`: rows that decode encode to the same bytes, nothing
+/// is granted on other bytes, a row whose time is over decides like none, and what is left decodes.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_signed_request_row(data: &[u8]) {
+    let (seen, count) = (Seen::decode(data), Count::decode(data));
+    for next in [seen.map(Seen::into_next), count.map(Count::into_next)] {
+        let kept = next.as_ref().and_then(bytes_of);
+        assert!(kept.is_none_or(|bytes| bytes == data));
+    }
+    let over = seen.map(|seen| seen.over_at);
+    let over = over.or(count.map(|count| count.over_at));
+    for now in [NOW, over.unwrap_or(NOW), Timestamp::MAX] {
+        let claim = Claim {
+            timestamp: now,
+            window: WINDOW,
+            made_at: None,
+        };
+        let noted = claim.note(Some(data), now);
+        let counted = claim.count(Some(data), 10, now);
+        if seen.is_none() && now < Timestamp::MAX {
+            assert_eq!(noted, (Err(Error::Corrupt), Next::Keep));
+        }
+        if count.is_none() {
+            assert_eq!(counted, (Err(Error::Corrupt), Next::Keep));
+            assert_eq!(claim.uncount(Some(data), now), ((), Next::Keep));
+        }
+        if seen.is_some() && over.is_some_and(|over| over <= now) {
+            assert_eq!(noted, claim.note(None, now));
+        }
+        if count.is_some() && over.is_some_and(|over| over <= now) {
+            assert_eq!(counted, claim.count(None, 10, now));
+        }
+        let left = bytes_of(&counted.1);
+        assert!(left.is_none_or(|bytes| Count::decode(&bytes).is_some()));
+    }
+}
+
+fn bytes_of(next: &Next) -> Option<Vec<u8>> {
+    match next {
+        Next::Put { value, .. } => Some(value.as_bytes().to_vec()),
+        Next::Keep | Next::Settled | Next::Remove => None,
+    }
+}
+
+const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
+const WINDOW: Window = Window {
+    skew: std::time::Duration::from_secs(300),
+    ahead: std::time::Duration::from_secs(5),
+};

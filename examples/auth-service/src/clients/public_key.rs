@@ -1,0 +1,299 @@
+//! Public keys that clients registered under an issuer's e-mail address, for tokens they sign themselves.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use portcullis::core::{AnyStore, Index, Scope, Timestamp};
+use portcullis::jwt::RsaPublicKey;
+use serde::{Deserialize, Serialize};
+
+use super::key::{Kind, Life, ListedKey};
+use super::listed;
+use super::secret::refuse_unless_rotatable;
+use crate::records::{RecordError, Records};
+
+/// A registered public key at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublicKey {
+    /// The e-mail address that tokens name as their `iss`; the key's id.
+    pub(crate) issuer: String,
+    /// Whose it is.
+    pub(crate) client: String,
+    pub(crate) label: String,
+    current: Registered,
+    previous: Option<Previous>,
+    revoked_at: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registered {
+    /// As SPKI in PEM, whatever form it came in.
+    pem: String,
+    made_at: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Previous {
+    pem: String,
+    until: u64,
+}
+
+impl PublicKey {
+    pub(crate) fn life(&self, max_age: Duration) -> Life {
+        Life {
+            made_at: Timestamp::from_unix_nanos(self.current.made_at),
+            revoked_at: self.revoked_at.map(Timestamp::from_unix_nanos),
+            max_age,
+        }
+    }
+}
+
+/// All registered public keys, in the store.
+#[derive(Clone)]
+pub(crate) struct PublicKeys {
+    store: AnyStore,
+    records: Records<PublicKey>,
+    /// Keys by their text, for parsing one costs as much as a verification.
+    parsed: Arc<Mutex<HashMap<String, RsaPublicKey>>>,
+}
+
+impl PublicKeys {
+    /// The keys kept in `store`.
+    pub(crate) fn new(store: AnyStore) -> Self {
+        let records = Records::new(store.clone(), ISSUER, "There is no such key.");
+        Self {
+            store,
+            records,
+            parsed: Arc::default(),
+        }
+    }
+
+    /// Registers a key for an issuer that has none. One that was revoked is replaced, by its own client.
+    pub(crate) async fn create(
+        &self,
+        (client, issuer, label): (&str, &str, &str),
+        key: &RsaPublicKey,
+        now: Timestamp,
+    ) -> Result<PublicKey, RecordError> {
+        let record = PublicKey {
+            issuer: issuer.to_owned(),
+            client: client.to_owned(),
+            label: label.to_owned(),
+            current: registered(key, now),
+            previous: None,
+            revoked_at: None,
+        };
+        ISSUERS
+            .insert(&self.store, client.as_bytes(), issuer.as_bytes(), now)
+            .await?;
+        match self.records.create(issuer, &record, now).await {
+            Ok(()) => Ok(record),
+            Err(RecordError::Taken) => {
+                let replace = move |held: &mut PublicKey| {
+                    if held.client != record.client || held.revoked_at.is_none() {
+                        return Err(RecordError::Taken);
+                    }
+                    held.clone_from(&record);
+                    Ok(())
+                };
+                let replaced = self.records.change(issuer, now, replace).await;
+                if replaced == Err(RecordError::Taken) {
+                    self.unlist_unless_its_own(client, issuer, now).await?;
+                }
+                replaced
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The issuer of another client was put on this one's list for nothing.
+    async fn unlist_unless_its_own(
+        &self,
+        client: &str,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let held = self.get(issuer, now).await?;
+        if held.is_some_and(|held| held.client != client) {
+            ISSUERS
+                .remove(&self.store, client.as_bytes(), issuer.as_bytes(), now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The key of that issuer, whosever it is.
+    pub(crate) async fn get(
+        &self,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Option<PublicKey>, RecordError> {
+        self.records.get(issuer, now).await
+    }
+
+    /// A client's keys.
+    pub(crate) async fn list(
+        &self,
+        client: &str,
+        now: Timestamp,
+    ) -> Result<Vec<PublicKey>, RecordError> {
+        let mut keys = Vec::new();
+        for issuer in listed(&ISSUERS, &self.store, client.as_bytes(), now).await? {
+            let held = self.get(&issuer, now).await?;
+            keys.extend(held.filter(|held| held.client == client));
+        }
+        Ok(keys)
+    }
+
+    /// Puts a new key in the place of the present one, which still counts for `grace`, and never past its
+    /// own end.
+    pub(crate) async fn rotate(
+        &self,
+        (client, issuer): (&str, &str),
+        key: &RsaPublicKey,
+        (grace, max_age): (Duration, Duration),
+        now: Timestamp,
+    ) -> Result<PublicKey, RecordError> {
+        let current = registered(key, now);
+        let change = move |record: &mut PublicKey| {
+            if record.current.pem == current.pem {
+                return Err(RecordError::Conflict("That is the key that is registered."));
+            }
+            let life = record.life(max_age);
+            refuse_unless_rotatable(&life, record.previous.as_ref().map(|held| held.until), now)?;
+            let until = now.saturating_add(grace).min(life.expires_at());
+            let before = std::mem::replace(&mut record.current, current.clone());
+            record.previous = (until > now).then(|| Previous {
+                pem: before.pem,
+                until: until.as_unix_nanos(),
+            });
+            Ok(())
+        };
+        self.change((client, issuer), now, change).await
+    }
+
+    /// Ends the grace of the key before the present one.
+    pub(crate) async fn end_grace(
+        &self,
+        (client, issuer): (&str, &str),
+        now: Timestamp,
+    ) -> Result<PublicKey, RecordError> {
+        let end = |record: &mut PublicKey| {
+            record.previous = None;
+            Ok(())
+        };
+        self.change((client, issuer), now, end).await
+    }
+
+    /// Revokes an issuer's keys, at once.
+    pub(crate) async fn revoke(
+        &self,
+        (client, issuer): (&str, &str),
+        now: Timestamp,
+    ) -> Result<PublicKey, RecordError> {
+        let revoke = move |record: &mut PublicKey| {
+            record.revoked_at.get_or_insert(now.as_unix_nanos());
+            record.previous = None;
+            Ok(())
+        };
+        self.change((client, issuer), now, revoke).await
+    }
+
+    async fn change(
+        &self,
+        (client, issuer): (&str, &str),
+        now: Timestamp,
+        change: impl Fn(&mut PublicKey) -> Result<(), RecordError> + Send + 'static,
+    ) -> Result<PublicKey, RecordError> {
+        let owner = client.to_owned();
+        let change = move |record: &mut PublicKey| {
+            if record.client != owner {
+                return Err(RecordError::Unknown("There is no such key."));
+            }
+            change(record)
+        };
+        self.records.change(issuer, now, change).await
+    }
+
+    /// The keys that tokens of this issuer may be signed with now: the present one, and the one before
+    /// within its grace.
+    pub(crate) fn open(
+        &self,
+        record: &PublicKey,
+        now: Timestamp,
+    ) -> Result<Vec<RsaPublicKey>, RecordError> {
+        let previous = record.previous.as_ref();
+        let previous = previous.filter(|held| held.until > now.as_unix_nanos());
+        let pems = std::iter::once(&record.current.pem).chain(previous.map(|held| &held.pem));
+        pems.map(|pem| self.parsed(pem)).collect()
+    }
+
+    fn parsed(&self, pem: &str) -> Result<RsaPublicKey, RecordError> {
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = parsed.get(pem) {
+            return Ok(key.clone());
+        }
+        let key = RsaPublicKey::from_pem(pem).map_err(|_| RecordError::Corrupt)?;
+        if parsed.len() >= PARSED {
+            parsed.clear();
+        }
+        parsed.insert(pem.to_owned(), key.clone());
+        Ok(key)
+    }
+
+    pub(crate) fn listed(
+        &self,
+        record: &PublicKey,
+        max_age: Duration,
+        now: Timestamp,
+    ) -> ListedKey {
+        let life = record.life(max_age);
+        let until = record.previous.as_ref().map(|held| held.until);
+        let key = self.parsed(&record.current.pem);
+        ListedKey {
+            id: record.issuer.clone(),
+            kind: Kind::PublicKey,
+            label: record.label.clone(),
+            detail: key.map_or_else(|_| "unreadable".into(), |key| key.fingerprint()),
+            made_at: life.made_at,
+            expires_at: life.expires_at(),
+            previous_until: until.map(Timestamp::from_unix_nanos),
+            last_used_at: None,
+            revoked_at: life.revoked_at,
+            state: life.state(now),
+        }
+    }
+}
+
+impl fmt::Debug for PublicKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicKeys(..)")
+    }
+}
+
+fn registered(key: &RsaPublicKey, now: Timestamp) -> Registered {
+    Registered {
+        pem: key.to_spki_pem(),
+        made_at: now.as_unix_nanos(),
+    }
+}
+
+/// An issuer's e-mail address: as it was registered, to the letter.
+pub(crate) fn issuer(text: &str) -> Result<&str, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'%');
+    if text.len() > 254 || !text.contains('@') || !text.bytes().all(plain) {
+        return Err("An issuer is an e-mail address in ASCII of 254 characters at most.");
+    }
+    Ok(text)
+}
+
+const ISSUER: Scope = Scope::new("issuer");
+/// Up to 20 for each client.
+const ISSUERS: Index = Index::new(Scope::new("issuers-of-client"), 1, 20);
+/// As many as there are likely to be; beyond that they are parsed again.
+const PARSED: usize = 1000;

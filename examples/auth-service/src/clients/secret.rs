@@ -1,0 +1,394 @@
+//! Secrets that clients sign requests with: sealed at rest, for the verifier needs them back.
+
+use std::time::Duration;
+
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+use portcullis::core::{
+    AnyStore, EntropyUnavailable, Index, Key, Scope, SealError, Sealer, Secret, Timestamp, entropy,
+};
+use portcullis::hmac_signing::{Secrets, SigningKey};
+use serde::{Deserialize, Serialize};
+
+use super::key::{Kind, Life, ListedKey, State};
+use super::listed;
+use crate::records::{RecordError, Records};
+
+/// What a signed request looks like; a secret signs one form, whatever a request says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Form {
+    /// All of the request.
+    V1,
+    /// The timestamp and the body alone, as webhooks have it.
+    TimestampBody,
+    /// Method, URL, query and body in lines.
+    CanonicalLines,
+}
+
+impl Form {
+    pub(crate) const ALL: [Self; 3] = [Self::V1, Self::TimestampBody, Self::CanonicalLines];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::TimestampBody => "timestamp_body",
+            Self::CanonicalLines => "canonical_lines",
+        }
+    }
+}
+
+/// A signing secret at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SigningSecret {
+    /// `sk-` and 16 characters; what a request names as its key id.
+    pub(crate) id: String,
+    /// Whose it is.
+    pub(crate) client: String,
+    pub(crate) form: Form,
+    pub(crate) label: String,
+    current: Sealed,
+    previous: Option<Previous>,
+    revoked_at: Option<u64>,
+}
+
+/// A secret, encrypted for this record, and when it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    sealed: String,
+    made_at: u64,
+}
+
+/// The secret before it, and until when it still counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Previous {
+    secret: Sealed,
+    until: u64,
+}
+
+impl SigningSecret {
+    pub(crate) fn life(&self, max_age: Duration) -> Life {
+        Life {
+            made_at: Timestamp::from_unix_nanos(self.current.made_at),
+            revoked_at: self.revoked_at.map(Timestamp::from_unix_nanos),
+            max_age,
+        }
+    }
+
+    pub(crate) fn listed(&self, max_age: Duration, now: Timestamp) -> ListedKey {
+        let life = self.life(max_age);
+        let until = self.previous.as_ref().map(|previous| previous.until);
+        ListedKey {
+            id: self.id.clone(),
+            kind: Kind::SigningSecret,
+            label: self.label.clone(),
+            detail: self.form.as_str().to_owned(),
+            made_at: life.made_at,
+            expires_at: life.expires_at(),
+            previous_until: until.map(Timestamp::from_unix_nanos),
+            last_used_at: None,
+            revoked_at: life.revoked_at,
+            state: life.state(now),
+        }
+    }
+}
+
+/// Why a signing secret could not be made, found or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Entropy(#[from] EntropyUnavailable),
+    #[error("a secret does not decode, or is no key")]
+    Corrupt,
+}
+
+/// All signing secrets, in the store.
+#[derive(Clone, Debug)]
+pub(crate) struct SigningSecrets {
+    store: AnyStore,
+    records: Records<SigningSecret>,
+    sealer: Sealer,
+}
+
+impl SigningSecrets {
+    /// The secrets kept in `store`, under that sealer.
+    pub(crate) fn new(store: AnyStore, sealer: Sealer) -> Self {
+        let records = Records::new(store.clone(), SIGNING, "There is no such key.");
+        Self {
+            store,
+            records,
+            sealer,
+        }
+    }
+
+    /// Makes a secret for a client; the text is shown once.
+    pub(crate) async fn create(
+        &self,
+        (client, form, label): (&str, Form, &str),
+        now: Timestamp,
+    ) -> Result<(SigningSecret, Secret), SecretError> {
+        let random = entropy::<10>()?;
+        let id = format!(
+            "{PREFIX}{}",
+            BASE32_NOPAD.encode(&random).to_ascii_lowercase()
+        );
+        let secret = new_secret()?;
+        let record = SigningSecret {
+            current: self.seal(&id, &secret, now)?,
+            id,
+            client: client.to_owned(),
+            form,
+            label: label.to_owned(),
+            previous: None,
+            revoked_at: None,
+        };
+        // The list first: a secret outside of it could not be revoked by whoever looks there.
+        let member = record.id.as_bytes();
+        let inserted = IDS
+            .insert(&self.store, client.as_bytes(), member, now)
+            .await;
+        inserted.map_err(RecordError::from)?;
+        self.records.create(&record.id, &record, now).await?;
+        Ok((record, secret))
+    }
+
+    /// The secret of that id, whosever it is.
+    pub(crate) async fn get(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<SigningSecret>, RecordError> {
+        self.records.get(id, now).await
+    }
+
+    /// A client's secrets.
+    pub(crate) async fn list(
+        &self,
+        client: &str,
+        now: Timestamp,
+    ) -> Result<Vec<SigningSecret>, RecordError> {
+        let mut secrets = Vec::new();
+        for id in listed(&IDS, &self.store, client.as_bytes(), now).await? {
+            secrets.extend(self.get(&id, now).await?);
+        }
+        Ok(secrets)
+    }
+
+    /// Puts a new secret in the place of the present one, which still counts for `grace`, and never past
+    /// its own end.
+    pub(crate) async fn rotate(
+        &self,
+        (client, id): (&str, &str),
+        (grace, max_age): (Duration, Duration),
+        now: Timestamp,
+    ) -> Result<(SigningSecret, Secret), SecretError> {
+        let secret = new_secret()?;
+        let current = self.seal(id, &secret, now)?;
+        let change = move |record: &mut SigningSecret| {
+            let life = record.life(max_age);
+            refuse_unless_rotatable(&life, record.previous.as_ref().map(|held| held.until), now)?;
+            let until = now.saturating_add(grace).min(life.expires_at());
+            let secret = std::mem::replace(&mut record.current, current.clone());
+            record.previous = (until > now).then(|| Previous {
+                secret,
+                until: until.as_unix_nanos(),
+            });
+            Ok(())
+        };
+        let record = self.change((client, id), now, change).await?;
+        Ok((record, secret))
+    }
+
+    /// Ends the grace of the secret before the present one.
+    pub(crate) async fn end_grace(
+        &self,
+        (client, id): (&str, &str),
+        now: Timestamp,
+    ) -> Result<SigningSecret, RecordError> {
+        let end = |record: &mut SigningSecret| {
+            record.previous = None;
+            Ok(())
+        };
+        self.change((client, id), now, end).await
+    }
+
+    /// Revokes both secrets of that id, at once.
+    pub(crate) async fn revoke(
+        &self,
+        (client, id): (&str, &str),
+        now: Timestamp,
+    ) -> Result<SigningSecret, RecordError> {
+        let revoke = move |record: &mut SigningSecret| {
+            record.revoked_at.get_or_insert(now.as_unix_nanos());
+            record.previous = None;
+            Ok(())
+        };
+        self.change((client, id), now, revoke).await
+    }
+
+    async fn change(
+        &self,
+        (client, id): (&str, &str),
+        now: Timestamp,
+        change: impl Fn(&mut SigningSecret) -> Result<(), RecordError> + Send + 'static,
+    ) -> Result<SigningSecret, RecordError> {
+        let owner = client.to_owned();
+        let change = move |record: &mut SigningSecret| {
+            if record.client != owner {
+                return Err(RecordError::Unknown("There is no such key."));
+            }
+            change(record)
+        };
+        self.records.change(id, now, change).await
+    }
+
+    /// The live secrets of a record that counts, for a verifier.
+    pub(crate) fn open(&self, record: &SigningSecret) -> Result<Secrets, SecretError> {
+        let made_at = Timestamp::from_unix_nanos(record.current.made_at);
+        let secrets = Secrets::new(self.unseal(&record.id, &record.current)?);
+        let Some(previous) = &record.previous else {
+            return Ok(secrets.made_at(made_at));
+        };
+        let key = self.unseal(&record.id, &previous.secret)?;
+        let oldest = Timestamp::from_unix_nanos(previous.secret.made_at);
+        let until = Timestamp::from_unix_nanos(previous.until);
+        Ok(secrets.and_previous(key, until).made_at(oldest))
+    }
+
+    fn seal(&self, id: &str, secret: &Secret, now: Timestamp) -> Result<Sealed, SecretError> {
+        let sealed = self.sealer.seal(&place(id), secret.expose(), entropy()?);
+        Ok(Sealed {
+            sealed: BASE64URL_NOPAD.encode(&sealed),
+            made_at: now.as_unix_nanos(),
+        })
+    }
+
+    fn unseal(&self, id: &str, sealed: &Sealed) -> Result<SigningKey, SecretError> {
+        let bytes = BASE64URL_NOPAD.decode(sealed.sealed.as_bytes());
+        let bytes = bytes.map_err(|_| SecretError::Corrupt)?;
+        let opened = self.sealer.open(&place(id), &bytes)?;
+        SigningKey::new(opened.secret).map_err(|_| SecretError::Corrupt)
+    }
+}
+
+/// What may be rotated: what counts, and has no rotation under way. A second one would cut off whoever
+/// still uses the secret before.
+pub(crate) fn refuse_unless_rotatable(
+    life: &Life,
+    previous_until: Option<u64>,
+    now: Timestamp,
+) -> Result<(), RecordError> {
+    if life.state(now) == State::Revoked {
+        return Err(RecordError::Conflict("The key is revoked: make a new one."));
+    }
+    if previous_until.is_some_and(|until| until > now.as_unix_nanos()) {
+        return Err(RecordError::Conflict(
+            "The key before still counts: end its grace first, or wait for it.",
+        ));
+    }
+    Ok(())
+}
+
+/// 32 random bytes as URL-safe text; the text's own bytes are the key.
+fn new_secret() -> Result<Secret, EntropyUnavailable> {
+    let random = Secret::generate::<32>()?;
+    Ok(Secret::from(BASE64URL_NOPAD.encode(random.expose())))
+}
+
+fn place(id: &str) -> Key {
+    Key::new(SIGNING, id.as_bytes())
+}
+
+pub(crate) const PREFIX: &str = "sk-";
+const SIGNING: Scope = Scope::new("signing-secret");
+/// Up to 20 for each client.
+const IDS: Index = Index::new(Scope::new("signing-secret-ids"), 1, 20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis::core::Memory;
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn secrets() -> SigningSecrets {
+        let sealer = Sealer::new(1, &Secret::from(vec![7; 32])).unwrap();
+        SigningSecrets::new(AnyStore::new(Memory::new(NOW)), sealer)
+    }
+
+    #[tokio::test]
+    async fn a_second_rotation_waits_for_the_grace_of_the_first() {
+        let secrets = secrets();
+        let (made, first) = secrets
+            .create(("billing", Form::V1, "a"), NOW)
+            .await
+            .unwrap();
+        let key = ("billing", made.id.as_str());
+        let spans = (DAY, 90 * DAY);
+        let (rotated, second) = secrets.rotate(key, spans, NOW).await.unwrap();
+        assert_ne!(first, second);
+        assert_eq!(
+            rotated.listed(spans.1, NOW).previous_until,
+            Some(NOW.saturating_add(DAY))
+        );
+        let again = secrets.rotate(key, spans, NOW).await;
+        assert!(matches!(
+            again,
+            Err(SecretError::Record(RecordError::Conflict(_)))
+        ));
+        secrets.end_grace(key, NOW).await.unwrap();
+        assert!(secrets.rotate(key, spans, NOW).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_revoked_secret_is_not_rotated_and_another_clients_is_not_there() {
+        let secrets = secrets();
+        let (made, _) = secrets
+            .create(("billing", Form::V1, "a"), NOW)
+            .await
+            .unwrap();
+        let unknown = RecordError::Unknown("There is no such key.");
+        let theirs = secrets.revoke(("orders", &made.id), NOW).await;
+        assert_eq!(theirs.map(drop), Err(unknown));
+        let revoked = secrets.revoke(("billing", &made.id), NOW).await.unwrap();
+        assert_eq!(revoked.life(DAY).state(NOW), State::Revoked);
+        let rotated = secrets.rotate(("billing", &made.id), (DAY, DAY), NOW).await;
+        assert!(matches!(
+            rotated,
+            Err(SecretError::Record(RecordError::Conflict(_)))
+        ));
+    }
+
+    #[tokio::test]
+    async fn the_secret_before_never_outlives_its_own_end() {
+        let secrets = secrets();
+        let (made, _) = secrets
+            .create(("billing", Form::V1, "a"), NOW)
+            .await
+            .unwrap();
+        let late = NOW.saturating_add(Duration::from_secs(3600));
+        let spans = (7 * DAY, 2 * DAY);
+        let rotated = secrets.rotate(("billing", &made.id), spans, late).await;
+        let listed = rotated.unwrap().0.listed(spans.1, late);
+        assert_eq!(listed.previous_until, Some(NOW.saturating_add(2 * DAY)));
+    }
+
+    #[tokio::test]
+    async fn a_sealed_secret_put_under_another_id_does_not_open() {
+        let secrets = secrets();
+        let (mut made, _) = secrets
+            .create(("billing", Form::V1, "a"), NOW)
+            .await
+            .unwrap();
+        assert!(secrets.open(&made).is_ok());
+        made.id = "sk-aaaaaaaaaaaaaaaa".into();
+        assert!(matches!(secrets.open(&made), Err(SecretError::Seal(_))));
+    }
+}

@@ -1,0 +1,9 @@
+//! Stored API keys and what is decided on them.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::run("api_key_row", data));
+
+/// Built without the fuzzer, there is nothing to run: `cargo test -p portcullis-fuzz` replays.
+#[cfg(not(fuzzing))]
+fn main() {}
