@@ -114,7 +114,10 @@ fn lines(address: SocketAddr) -> CanonicalLines {
 
 /// A key that openssl made for tests, and nothing else.
 fn private_key(name: &str) -> RsaPrivateKey {
-    let place = format!("{}/tests/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+    let place = format!(
+        "{}/../../crates/jwt/tests/keys/{name}.pkcs8.pem",
+        env!("CARGO_MANIFEST_DIR")
+    );
     RsaPrivateKey::from_pem(Secret::from(std::fs::read(place).unwrap())).unwrap()
 }
 
@@ -139,10 +142,10 @@ fn each_way_to_prove_a_client_opens_its_own_door() {
         (&json!("billing"), &json!("api_key"))
     );
 
-    let pem = private_key("one").public().to_spki_pem();
+    let pem = private_key("alice").public().to_spki_pem();
     rig.public_key("billing", "billing@example.org", &pem)
         .expect(201);
-    let signed = assertion("one", "billing@example.org", SystemClock.now());
+    let signed = assertion("alice", "billing@example.org", SystemClock.now());
     for _ in 0..3 {
         let me = client
             .get("/v1/client/me", Some(&signed))
@@ -235,7 +238,7 @@ fn an_address_that_is_not_registered_is_refused_before_any_key_is_looked_at() {
         .token_for(&api_key.secret)
         .expect(200)
         .text("access_token");
-    let pem = private_key("one").public().to_spki_pem();
+    let pem = private_key("alice").public().to_spki_pem();
     rig.public_key("billing", "billing@example.org", &pem)
         .expect(201);
     let set = |networks: Value| {
@@ -258,7 +261,7 @@ fn an_address_that_is_not_registered_is_refused_before_any_key_is_looked_at() {
         let answer = client.get("/v1/client/me", Some(&token));
         rig.refused(answer, FORBIDDEN, refused, billing);
         // The right key and a stranger's are told apart by nothing.
-        for name in ["one", "two"] {
+        for name in ["alice", "mallory"] {
             let answer = client.get("/v1/client/me", Some(&signed(name)));
             rig.refused(answer, FORBIDDEN, refused, billing);
         }
@@ -272,10 +275,10 @@ fn an_address_that_is_not_registered_is_refused_before_any_key_is_looked_at() {
             None,
         );
         // Whom nobody registered gets the very same answer.
-        let unknown = assertion("one", "nobody@example.org", SystemClock.now());
+        let unknown = assertion("alice", "nobody@example.org", SystemClock.now());
         let unknown = client.get("/v1/client/me", Some(&unknown)).expect(403);
         let known = client
-            .get("/v1/client/me", Some(&signed("one")))
+            .get("/v1/client/me", Some(&signed("alice")))
             .expect(403);
         assert_eq!(unknown.body, known.body);
     }
@@ -297,9 +300,9 @@ fn a_clients_own_token_is_refused_by_name() {
     let client = rig.client;
     client.register(&rig.admin, "orders", "premium");
     let public = |name| private_key(name).public().to_spki_pem();
-    rig.public_key("billing", "billing@example.org", &public("one"))
+    rig.public_key("billing", "billing@example.org", &public("alice"))
         .expect(201);
-    rig.public_key("orders", "orders@example.org", &public("two"))
+    rig.public_key("orders", "orders@example.org", &public("mallory"))
         .expect(201);
     let call = |token: &str| client.get("/v1/client/me", Some(token));
     let now = SystemClock.now();
@@ -312,13 +315,13 @@ fn a_clients_own_token_is_refused_by_name() {
         assert_eq!(found["records"][0]["reason"], reason);
     };
     // The other client's key, under the other client's name and one's own.
-    let theirs = call(&assertion("two", "billing@example.org", now));
+    let theirs = call(&assertion("mallory", "billing@example.org", now));
     token_refused(theirs, "401_UNAUTHORIZED", "token_invalid");
-    call(&assertion("two", "orders@example.org", now)).expect(200);
-    let old = call(&assertion("one", "billing@example.org", ago(3700)));
+    call(&assertion("mallory", "orders@example.org", now)).expect(200);
+    let old = call(&assertion("alice", "billing@example.org", ago(3700)));
     token_refused(old, "408_TOKEN_EXPIRED", "token_expired");
     // An issuer is one client's, also of one that would like to have it.
-    let taken = rig.public_key("orders", "billing@example.org", &public("two"));
+    let taken = rig.public_key("orders", "billing@example.org", &public("mallory"));
     assert_eq!(taken.expect(409).code(), "409_CONFLICT");
     let keys = client
         .get("/v1/clients/orders", Some(&rig.admin))
@@ -328,27 +331,30 @@ fn a_clients_own_token_is_refused_by_name() {
 
     // Rotation: both keys count, until the grace is ended.
     let path = "/v1/clients/billing/keys/billing@example.org";
-    let rotation = json!({"pem": public("two")});
+    let rotation = json!({"pem": public("mallory")});
     client
         .post(&format!("{path}/rotate"), Some(&rig.admin), &rotation)
         .expect(200);
-    for name in ["one", "two"] {
+    for name in ["alice", "mallory"] {
         call(&assertion(name, "billing@example.org", now)).expect(200);
     }
     client
         .post(&format!("{path}/end-grace"), Some(&rig.admin), &json!({}))
         .expect(204);
-    let before = call(&assertion("one", "billing@example.org", now));
+    let before = call(&assertion("alice", "billing@example.org", now));
     token_refused(before, "401_UNAUTHORIZED", "token_invalid");
     client.revoke(&rig.admin, "billing", "billing@example.org");
-    let revoked = call(&assertion("two", "billing@example.org", now));
+    let revoked = call(&assertion("mallory", "billing@example.org", now));
     rig.refused(revoked, UNAUTHORIZED, "key_revoked", Some("billing"));
 }
 
 #[test]
 fn a_public_key_that_is_none_or_is_private_is_refused_and_not_kept() {
     let rig = rig(&[]);
-    let place = format!("{}/tests/keys/one.pem", env!("CARGO_MANIFEST_DIR"));
+    let place = format!(
+        "{}/../../crates/jwt/tests/keys/alice.pkcs8.pem",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let private = std::fs::read_to_string(place).unwrap();
     for pem in ["", "a key", &private] {
         let refused = rig
@@ -357,7 +363,7 @@ fn a_public_key_that_is_none_or_is_private_is_refused_and_not_kept() {
         assert!(!refused.body.contains("MII"), "{refused:?}");
     }
     for issuer in ["", "billing", "a b@example.org", "a/../b@example.org"] {
-        let pem = private_key("one").public().to_spki_pem();
+        let pem = private_key("alice").public().to_spki_pem();
         rig.public_key("billing", issuer, &pem).expect(400);
     }
     let keys = rig

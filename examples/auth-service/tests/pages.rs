@@ -20,7 +20,9 @@ mod looks;
 mod support;
 #[path = "support/tools.rs"]
 mod tools;
-// Told beside the browser's story: it waits most of its time.
+// Told beside the browser's first story: each waits most of its time.
+#[path = "support/client_pages.rs"]
+mod client_pages;
 #[path = "support/walkthrough.rs"]
 mod walkthrough;
 

@@ -1,31 +1,11 @@
 //! A client application and its keys, as an administrator makes and ends them in a real browser that
 //! runs no script.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "tests"
-)]
-
-#[path = "support/browser.rs"]
-mod browser;
-#[path = "support/driver.rs"]
-mod driver;
-#[path = "support/element.rs"]
-mod element;
-#[path = "support/looks.rs"]
-mod looks;
-mod support;
-#[path = "support/tools.rs"]
-mod tools;
-
-use browser::Browser;
-use element::Element;
-use looks::{Album, DESK};
 use serde_json::json;
-use support::{ADMIN_PASSWORD, Client, Factor, Service, UNLIMITED, data, raw};
+
+use crate::browser::{self, Browser};
+use crate::element::Element;
+use crate::looks::{Album, DESK};
+use crate::support::{ADMIN_PASSWORD, Client, Factor, Service, UNLIMITED, data, raw};
 
 #[test]
 fn a_client_and_its_keys_come_and_go_without_script() {
@@ -321,5 +301,5 @@ impl<'story> Visitor<'story> {
     }
 }
 
-const PRIVATE_KEY: &str = include_str!("../../../crates/jwt/tests/keys/alice.pkcs8.pem");
-const PUBLIC_KEY: &str = include_str!("../../../crates/jwt/tests/keys/alice.spki.pem");
+const PRIVATE_KEY: &str = include_str!("../../../../crates/jwt/tests/keys/alice.pkcs8.pem");
+const PUBLIC_KEY: &str = include_str!("../../../../crates/jwt/tests/keys/alice.spki.pem");
