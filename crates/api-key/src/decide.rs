@@ -7,7 +7,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::key::Digest;
 use crate::state::{Previous, Record, Row};
-use crate::{Environment, Error, KeyId, KeyInfo, KeyProof, NewKey, Policy};
+use crate::{Environment, Error, KeyId, KeyInfo, KeyProof, NewKey, Policy, SecretTag};
 
 /// What a step answers and leaves.
 pub(crate) type Decision<T> = (Result<T, Error>, Next);
@@ -99,6 +99,7 @@ pub(crate) fn verify(
         expires_at,
         rotate_by,
         by_previous_secret,
+        tag: SecretTag::of(&shown.digest),
     };
     (Ok(proof), next)
 }
@@ -347,6 +348,11 @@ impl Row {
             previous_until: self.grace(policy, self.present(now)),
             revoked_at: self.revoked_at,
             rotate_from: rotate_from(end, policy),
+            tags: (
+                SecretTag::of(&self.digest),
+                self.previous
+                    .map(|previous| SecretTag::of(&previous.digest)),
+            ),
         }
     }
 }

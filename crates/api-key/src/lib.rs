@@ -67,7 +67,7 @@ pub mod testing;
 pub use error::Error;
 pub use guard::ApiKeys;
 pub use id::{Environment, KeyId};
-pub use info::{KeyInfo, Made, Standing};
+pub use info::{KeyInfo, Made, SecretTag, Standing};
 pub use key::ApiKey;
 pub use new_key::NewKey;
 pub use policy::{Policy, PolicyError};

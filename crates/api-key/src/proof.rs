@@ -2,7 +2,7 @@
 
 use portcullis_core::Timestamp;
 
-use crate::{Environment, KeyId};
+use crate::{Environment, KeyId, SecretTag};
 
 /// Proof that somebody showed a key that counts; [`crate::ApiKeys::verify`] alone makes one.
 ///
@@ -17,6 +17,7 @@ pub struct KeyProof {
     pub(crate) expires_at: Timestamp,
     pub(crate) rotate_by: Option<Timestamp>,
     pub(crate) by_previous_secret: bool,
+    pub(crate) tag: SecretTag,
 }
 
 impl KeyProof {
@@ -73,5 +74,11 @@ impl KeyProof {
     #[must_use]
     pub const fn by_previous_secret(&self) -> bool {
         self.by_previous_secret
+    }
+
+    /// Which secret was shown, for what is given for it: see [`crate::KeyInfo::counts_for`].
+    #[must_use]
+    pub const fn secret_tag(&self) -> SecretTag {
+        self.tag
     }
 }

@@ -169,6 +169,26 @@ async fn a_rotated_key_counts_under_both_secrets_until_its_grace_ends() {
 }
 
 #[tokio::test]
+async fn what_was_given_for_a_secret_counts_as_long_as_the_secret() {
+    let acme = Rig::owned().await;
+    let (keys, id) = (&acme.rig.keys, acme.made.info.id);
+    let tag = async |key: &ApiKey, now| keys.verify(key, now).await.unwrap().secret_tag();
+    let counts = async |tag, now| keys.standing(id, now).await.unwrap().counts_for(tag);
+    let first = tag(&acme.made.key, at(1)).await;
+    assert!(counts(first, at(1)).await);
+    let second = acme.rotate(at(100)).await.unwrap();
+    let second = tag(&second.key, at(100)).await;
+    assert!(counts(first, at(101)).await && counts(second, at(101)).await);
+    keys.end_grace("acme", id, at(102)).await.unwrap();
+    assert!(!counts(first, at(102)).await && counts(second, at(102)).await);
+    let third = acme.rotate(at(200)).await.unwrap();
+    assert!(!counts(first, at(201)).await && counts(second, at(201)).await);
+    let third = tag(&third.key, at(201)).await;
+    let over = at(200 + DAY);
+    assert!(!counts(second, over).await && counts(third, over).await);
+}
+
+#[tokio::test]
 async fn a_last_use_is_written_at_most_once_a_minute() {
     let acme = Rig::owned().await;
     let before = acme.rig.store.store.writes();

@@ -78,6 +78,8 @@ pub enum Action {
     KeyRotated,
     /// A key was revoked.
     KeyRevoked,
+    /// A key that counted no more was taken off its client's list.
+    KeyForgotten,
     /// A client application was given an access token for its API key.
     ClientLogin,
     /// A client application was refused.
@@ -128,6 +130,7 @@ impl Action {
         Self::KeyCreated,
         Self::KeyRotated,
         Self::KeyRevoked,
+        Self::KeyForgotten,
         Self::ClientLogin,
         Self::ClientRefused,
         Self::ServiceStarted,
@@ -189,6 +192,7 @@ impl Action {
             Self::KeyRevoked => (33, "key_revoked"),
             Self::ClientLogin => (34, "client_login"),
             Self::ClientRefused => (35, "client_refused"),
+            Self::KeyForgotten => (36, "key_forgotten"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong with a signed request, and by whose fault.
 
+use std::time::Duration;
+
 use portcullis_core::{EntropyUnavailable, Failure, Reason};
 
 /// Why a request was not accepted, or could not be signed; each of them means refuse.
@@ -48,9 +50,12 @@ pub enum Error {
     /// The request could have been accepted before the store's memory begins.
     #[error("the request could have been accepted before the store's memory begins")]
     BeforeBirth,
-    /// The key has as many live requests as the policy admits.
-    #[error("the key has as many live requests as the policy admits")]
-    TooMany,
+    /// The key has as many remembered requests as the policy admits.
+    #[error("the key has as many remembered requests as the policy admits")]
+    TooMany {
+        /// How long until there is room for one that is signed anew, if no others of the key come.
+        retry_after: Duration,
+    },
     /// What the store holds does not decode. Rows expire: it passes by itself.
     #[error("the stored note of a request does not decode")]
     Corrupt,
@@ -88,7 +93,7 @@ impl Error {
             Self::KeyUnknown => Reason::KeyUnknown,
             Self::Signature => Reason::SignatureInvalid,
             Self::Replayed => Reason::SignatureReplayed,
-            Self::TooMany => Reason::RateLimited,
+            Self::TooMany { .. } => Reason::RateLimited,
             Self::Store(failure) => Reason::from(failure),
             Self::Corrupt | Self::Policy(_) | Self::Key | Self::Entropy(_) | Self::Request(_) => {
                 Reason::Internal
@@ -106,6 +111,9 @@ mod tests {
 
     #[test]
     fn only_a_request_without_any_signature_lacks_credentials() {
+        let too_many = Error::TooMany {
+            retry_after: Duration::ZERO,
+        };
         let cases = [
             (Error::Missing(SIGNATURE), Reason::CredentialsMissing),
             (Error::Missing("x-timestamp"), Reason::SignatureMalformed),
@@ -118,7 +126,7 @@ mod tests {
             (Error::KeyUnknown, Reason::KeyUnknown),
             (Error::Signature, Reason::SignatureInvalid),
             (Error::Replayed, Reason::SignatureReplayed),
-            (Error::TooMany, Reason::RateLimited),
+            (too_many, Reason::RateLimited),
             (Error::Corrupt, Reason::Internal),
             (Error::Store(Failure::Contended), Reason::StoreContended),
         ];

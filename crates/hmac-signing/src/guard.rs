@@ -5,9 +5,11 @@ use std::fmt;
 use portcullis_core::{Key, Scope, Store, Timestamp};
 
 use crate::decide::Claim;
+use crate::policy::SPAN_SECS;
 use crate::{Error, KeyId, ReplayPolicy, SignedRequest, Unclaimed};
 
-/// Remembers every accepted request for as long as it could be accepted again.
+/// Remembers every accepted request for as long as any verifier could accept it again: 901 seconds from
+/// its timestamp on, so verifiers of different skews may share a store.
 ///
 /// # What failure means
 /// Every failure of the store refuses, a full one too, and nothing live is forgotten to make room. After
@@ -34,7 +36,7 @@ impl Unclaimed {
     /// Takes the request as seen, and answers it if it was not.
     ///
     /// Dropped at any await, it has been seen or not; at worst its key has room for one request less
-    /// until its time is over.
+    /// until its note is over.
     ///
     /// # Errors
     /// [`Error::Replayed`], [`Error::TooOld`], [`Error::Ahead`], [`Error::BeforeBirth`],
@@ -52,7 +54,7 @@ impl Unclaimed {
         };
         claim.admit(store.birth(), now)?;
 
-        let (count, most) = (count_of(&self.request.key_id, &claim), policy.live_per_key);
+        let (count, most) = (count_of(&self.request.key_id), policy.live_per_key);
         let step = move |current: Option<&[u8]>| claim.count(current, most, now);
         store.update(count, now, step).await??;
 
@@ -72,9 +74,9 @@ fn seen_of(key_id: &KeyId, once: &[u8]) -> Key {
     Key::of(SEEN, &[key_id.as_str().as_bytes(), once])
 }
 
-/// Spans of another length are other spans: a policy that changed counts anew.
-fn count_of(key_id: &KeyId, claim: &Claim) -> Key {
-    let length = claim.window.span_secs().to_be_bytes();
+/// Spans of another length are other spans, and are never read as these.
+fn count_of(key_id: &KeyId) -> Key {
+    let length = SPAN_SECS.to_be_bytes();
     Key::of(COUNT, &[key_id.as_str().as_bytes(), &length])
 }
 

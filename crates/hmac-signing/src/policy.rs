@@ -48,24 +48,26 @@ impl Policy {
         }
     }
 
-    /// How far back a timestamp may lie: 1 to 900 seconds. Every request is remembered as long.
+    /// How far back a timestamp may lie: 1 to 900 seconds. Every request is remembered for the 900,
+    /// whatever is set here: another verifier on the same store may admit it for so long.
     ///
     /// # Errors
     /// [`Error::Policy`].
     pub fn skew_secs(mut self, secs: u64) -> Result<Self, Error> {
-        if !(1..=900).contains(&secs) {
+        if !(1..=MOST_SKEW_SECS).contains(&secs) {
             return Err(Error::Policy("a timestamp lies 1 to 900 seconds back"));
         }
         self.window.skew = Duration::from_secs(secs);
         Ok(self)
     }
 
-    /// How far ahead a timestamp may lie: 0 to 60 seconds.
+    /// How far ahead a timestamp may lie: 0 to 60 seconds. So long is refused what a store that forgot
+    /// may have held; verifiers on one store that can forget are given the same.
     ///
     /// # Errors
     /// [`Error::Policy`].
     pub fn ahead_secs(mut self, secs: u64) -> Result<Self, Error> {
-        if secs > 60 {
+        if secs > MOST_AHEAD_SECS {
             return Err(Error::Policy("a timestamp lies 0 to 60 seconds ahead"));
         }
         self.window.ahead = Duration::from_secs(secs);
@@ -87,10 +89,10 @@ impl Policy {
 
 /// How many requests a [`crate::ReplayGuard`] remembers.
 ///
-/// The default admits 10 000 live requests of one key at once, so one key cannot fill the store for all
-/// others. They are counted by spans of the window's length, of which two may count at a time: at a skew
-/// of 300 seconds a key that never pauses gets 16 requests a second through, and one that does up to
-/// 10 000 in a burst.
+/// The default admits 30 000 remembered requests of one key at once, so one key cannot fill the store for
+/// all others. They are counted by spans of 962 seconds, a little more than a request is remembered for,
+/// of which two may count at a time: a key that never pauses gets 15 requests a second through, and one
+/// that does up to 30 000 in a burst.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplayPolicy {
     pub(crate) live_per_key: u32,
@@ -99,7 +101,7 @@ pub struct ReplayPolicy {
 impl Default for ReplayPolicy {
     fn default() -> Self {
         Self {
-            live_per_key: 10_000,
+            live_per_key: 30_000,
         }
     }
 }
@@ -132,23 +134,26 @@ impl Window {
         }
         Ok(())
     }
-
-    /// From when on no clock that [`Window::admit`] asks accepts a request of that timestamp: what was
-    /// seen is remembered until then.
-    pub(crate) fn over_at(&self, timestamp: Timestamp) -> Timestamp {
-        timestamp.saturating_add(self.skew).saturating_add(A_SECOND)
-    }
-
-    /// A span that no two live timestamps lie further apart than; requests are counted by it.
-    pub(crate) fn span_secs(&self) -> u64 {
-        let both = self.skew.saturating_add(self.ahead);
-        both.saturating_add(A_SECOND)
-            .saturating_add(A_SECOND)
-            .as_secs()
-    }
 }
 
-const A_SECOND: Duration = Duration::from_secs(1);
+/// From when on no [`Window`] of any policy admits a request of that timestamp: what was seen is
+/// remembered until then.
+///
+/// Not by the window of whoever notes it: of two verifiers on one store, the one of the longer skew would
+/// admit anew what the other has let go.
+pub(crate) fn over_at(timestamp: Timestamp) -> Timestamp {
+    timestamp.saturating_add(REMEMBERED)
+}
+
+const REMEMBERED: Duration = Duration::from_secs(MOST_SKEW_SECS.saturating_add(1));
+
+/// A span that no two remembered timestamps lie further apart than; requests are counted by it.
+pub(crate) const SPAN_SECS: u64 = MOST_SKEW_SECS
+    .saturating_add(MOST_AHEAD_SECS)
+    .saturating_add(2);
+
+const MOST_SKEW_SECS: u64 = 900;
+const MOST_AHEAD_SECS: u64 = 60;
 
 #[cfg(test)]
 mod tests {
@@ -196,6 +201,19 @@ mod tests {
             window.admit(at, first.saturating_sub(nano)),
             Err(Error::Ahead)
         );
-        assert!(window.over_at(at) > last);
+    }
+
+    #[test]
+    fn what_was_seen_is_remembered_for_longer_than_the_longest_policy_admits_it() {
+        let at = Timestamp::from_unix_secs(1_700_000_000);
+        let policy = Policy::requiring(&[]);
+        let longest = (1..2_000).rev().find_map(|secs| {
+            let policy = policy.skew_secs(secs);
+            policy.ok()
+        });
+        let window = longest.unwrap().window;
+        assert_eq!(window.admit(at, at.saturating_add(window.skew)), Ok(()));
+        assert_eq!(window.admit(at, over_at(at)), Err(Error::TooOld));
+        assert!(over_at(at) > at.saturating_add(window.skew));
     }
 }

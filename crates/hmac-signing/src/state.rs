@@ -8,7 +8,9 @@
 //! | 4 | | requests of that span |
 //! | 4 | | requests of the span before |
 //!
-//! Numbers are big-endian; instants are nanoseconds. From when it is over, a row decides like none.
+//! Numbers are big-endian; instants are nanoseconds. From when it is over, a row decides like none: a note
+//! 901 seconds after its request's timestamp, which is past the longest window of any policy; a count when
+//! every note that is counted in it is.
 
 use portcullis_core::{Next, Timestamp, Value};
 
@@ -38,7 +40,7 @@ impl Seen {
 }
 
 /// How many requests of a key were claimed, by spans of their timestamps. Two neighbouring spans hold
-/// every one that is live.
+/// every one that is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) over_at: Timestamp,

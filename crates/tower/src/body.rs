@@ -1,14 +1,13 @@
 //! A body that is read once, within bounds, and handed on as it came.
 
-use std::error::Error;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use pin_project_lite::pin_project;
 use portcullis_core::Reason;
 
@@ -18,19 +17,40 @@ use portcullis_core::Reason;
 pub(crate) async fn read<B>(body: B, limit_bytes: usize, within: Duration) -> Result<Bytes, Reason>
 where
     B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > limit {
+    let read = tokio::time::timeout(within, copy(body, limit_bytes));
+    // One that comes by the byte to hold a place here.
+    read.await.unwrap_or(Err(Reason::BadRequest))
+}
+
+/// The body in a buffer of its own, which never grows beyond the limit.
+///
+/// Each frame is copied and let go: it holds the whole buffer that the server read it into, so a body
+/// sent by the byte would hold thousands of times its length.
+async fn copy<B: Body<Data = Bytes>>(body: B, limit_bytes: usize) -> Result<Bytes, Reason> {
+    let mut body = pin!(body);
+    // What does not fit is over the limit, too.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit_bytes {
         return Err(Reason::BodyTooLarge);
     }
-    let read = Limited::new(body, limit_bytes).collect();
-    match tokio::time::timeout(within, read).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Reason::BodyTooLarge),
-        // One that breaks off, or comes by the byte to hold a place here.
-        Ok(Err(_)) | Err(_) => Err(Reason::BadRequest),
+    let mut whole = Vec::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Reason::BadRequest)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let len = whole.len().saturating_add(data.len());
+        if len > limit_bytes {
+            return Err(Reason::BodyTooLarge);
+        }
+        if len > whole.capacity() {
+            let doubled = whole.capacity().saturating_mul(2).min(limit_bytes);
+            whole.reserve_exact(doubled.max(len).saturating_sub(whole.len()));
+        }
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.into())
 }
 
 pin_project! {
@@ -109,3 +129,121 @@ impl<B: Body<Data = Bytes>> Body for ReadBody<B> {
 
 /// Longer than a slow line takes for what is read here.
 pub(crate) const READ: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use http::HeaderMap;
+
+    use super::*;
+
+    const BIG: usize = 64 * 1024;
+
+    /// A server's read buffer, alive as long as any frame cut from it.
+    struct Big(Vec<u8>, #[expect(dead_code, reason = "counted")] Arc<()>);
+
+    impl AsRef<[u8]> for Big {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    /// Frames of that many bytes, each cut from a big buffer of its own, then trailers.
+    struct Cut {
+        frames: Vec<usize>,
+        announced: u64,
+        alive: Arc<()>,
+        most_alive: usize,
+        sent: usize,
+    }
+
+    impl Cut {
+        fn new(frames: Vec<usize>, announced: u64) -> Self {
+            Self {
+                frames,
+                announced,
+                alive: Arc::new(()),
+                most_alive: 0,
+                sent: 0,
+            }
+        }
+
+        /// How many of its buffers are; the count itself is not one.
+        fn alive(&self) -> usize {
+            Arc::strong_count(&self.alive).saturating_sub(1)
+        }
+    }
+
+    impl Body for &mut Cut {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.most_alive = self.most_alive.max(self.alive());
+            let at = self.sent;
+            self.sent = at.saturating_add(1);
+            if at == self.frames.len() {
+                return Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::new()))));
+            }
+            let Some(len) = self.frames.get(at) else {
+                return Poll::Ready(None);
+            };
+            let big = Big(vec![b'a'; BIG], Arc::clone(&self.alive));
+            let frame = Bytes::from_owner(big).slice(..*len);
+            Poll::Ready(Some(Ok(Frame::data(frame))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            let mut hint = SizeHint::new();
+            hint.set_lower(self.announced);
+            hint
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_sent_by_the_byte_holds_none_of_the_buffers_it_was_cut_from() {
+        for frames in [vec![1; 1000], vec![1], vec![1000], vec![0; 1000]] {
+            let len: usize = frames.iter().sum();
+            let mut body = Cut::new(frames, 0);
+            let whole = read(&mut body, 1000, READ).await.unwrap();
+            assert_eq!(whole, vec![b'a'; len]);
+            assert_eq!((body.most_alive, body.alive()), (0, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_buffer_of_a_body_is_never_larger_than_the_limit() {
+        for (frames, announced) in [
+            (vec![1; 1000], 0),
+            (vec![1; 700], 0),
+            (vec![300, 300, 300], 0),
+            (vec![1; 1000], 1000),
+            (vec![1; 1000], 999),
+        ] {
+            let mut body = Cut::new(frames, announced);
+            let whole = read(&mut body, 1000, READ).await.unwrap();
+            assert!(whole.try_into_mut().unwrap().capacity() <= 1000);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_frame_that_passes_the_limit_is_the_last_one_that_is_taken() {
+        for (frames, announced, taken) in [
+            (vec![1000, 1, 1, 1], 0, 2),
+            (vec![BIG, 1], 0, 1),
+            (vec![1; 2000], 0, 1001),
+            (vec![1; 2000], 1001, 0),
+            (vec![1; 2000], u64::MAX, 0),
+        ] {
+            let mut body = Cut::new(frames, announced);
+            let refused = read(&mut body, 1000, READ).await;
+            assert_eq!(refused, Err(Reason::BodyTooLarge));
+            assert_eq!(body.sent, taken);
+        }
+    }
+}

@@ -93,7 +93,7 @@ pub use cookie::{
 pub use gate::{Admitted, Both, Gate, Pass};
 pub use limit::{LimitGate, LimitKey, LimitPass};
 pub use problem::Problem;
-pub use proven::{NamedClient, ProvenUser};
+pub use proven::{NamedClient, NamedKey, ProvenUser};
 pub use record::{RecordLayer, RecordPolicy, RecordService};
 pub use respond::{Refusal, Refused, respond};
 pub use service::{GateBody, GateLayer, GateService};

@@ -141,7 +141,7 @@ const CREDENTIALS_MISSING: Problem = Problem {
     status: StatusCode::UNAUTHORIZED,
     code: "401_UNAUTHORIZED",
     title: "Credentials are needed",
-    detail: "Sign in and send the access token as a Bearer token.",
+    detail: "Sign in and send the access token as a Bearer token, or send the key or signature that is asked for.",
     challenge: Some(""),
     grpc_status: 16,
 };
@@ -157,7 +157,7 @@ const TOKEN_INVALID: Problem = Problem {
     status: StatusCode::UNAUTHORIZED,
     code: "401_UNAUTHORIZED",
     title: "The token is not accepted",
-    detail: "Sign in again.",
+    detail: "Sign in again; a client that signs its own tokens checks key, issuer, audience and life.",
     challenge: Some("error=\"invalid_token\", error_description=\"the token is not accepted\""),
     grpc_status: 16,
 };

@@ -61,6 +61,25 @@ impl NamedClient {
     }
 }
 
+/// In a request's extensions: the key that it names, by its id, for log and audit. A claim as
+/// [`NamedClient`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedKey(Arc<str>);
+
+impl NamedKey {
+    /// The key of that id.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What the gates learned of a request, carried to its refusal: whoever records that stands outside
 /// and sees the response alone.
 #[derive(Clone)]
@@ -68,6 +87,7 @@ pub(crate) struct Known {
     client: Option<ClientAddress>,
     proven: Option<ProvenUser>,
     named: Option<NamedClient>,
+    key: Option<NamedKey>,
 }
 
 impl Known {
@@ -76,6 +96,7 @@ impl Known {
             client: request.get().copied(),
             proven: request.get().cloned(),
             named: request.get().cloned(),
+            key: request.get().cloned(),
         }
     }
 
@@ -89,6 +110,9 @@ impl Known {
         }
         if let Some(named) = self.named {
             response.get_or_insert_with(|| named);
+        }
+        if let Some(key) = self.key {
+            response.get_or_insert_with(|| key);
         }
     }
 }

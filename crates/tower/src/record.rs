@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::arrival::arrival;
-use crate::{NamedClient, ProvenUser, Refused, RequestId};
+use crate::{NamedClient, NamedKey, ProvenUser, Refused, RequestId};
 
 /// How many refusals are recorded.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,8 @@ impl RecordPolicy {
 /// Writes what the gates inside it refuse to an audit sink, before the refusal is answered.
 ///
 /// Stands outside the gates. A handler that answers with [`crate::respond`] is recorded like them, with
-/// the address that an [`crate::AddressGate`] before it told. A missing credential is no event: it says nothing about anyone. What
+/// the address that an [`crate::AddressGate`] before it told, and the [`NamedClient`] and [`NamedKey`] that
+/// a gate noted: of a request that names a key every refusal is recorded, whatever its reason. A missing credential is no event: it says nothing about anyone. What
 /// [`portcullis_audit`] cannot take is counted, and the refusal stands.
 pub struct RecordLayer<K> {
     shared: Arc<Shared<K>>,
@@ -168,7 +169,10 @@ where
         Box::pin(async move {
             let response = answered.await?;
             let refused = response.extensions().get::<Refused>().copied();
-            if let Some((Refused(reason), action)) = refused.and_then(|r| Some((r, action(r.0)?))) {
+            let of_client = response.extensions().get::<NamedKey>().is_some();
+            let recorded = |reason| action(reason).or(of_client.then_some(Action::ClientRefused));
+            if let Some((Refused(reason), action)) = refused.and_then(|r| Some((r, recorded(r.0)?)))
+            {
                 let mut event = Event::new(action, now).reason(reason);
                 if let Some(client) = response.extensions().get::<ClientAddress>() {
                     event = event.address(client.ip(), client.source().as_str());
@@ -181,6 +185,9 @@ where
                 }
                 if let Some(client) = response.extensions().get::<NamedClient>() {
                     event = event.client_system(client.name());
+                }
+                if let Some(key) = response.extensions().get::<NamedKey>() {
+                    event = event.target(key.id());
                 }
                 if let Some(agent) = &agent {
                     event = event.user_agent(&String::from_utf8_lossy(agent.as_bytes()));

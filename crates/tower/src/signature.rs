@@ -1,6 +1,5 @@
 //! Requests signed by their sender: the layer that reads the body, and admits each request once.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +14,7 @@ use portcullis_core::{AnyStore, Clock, Timestamp};
 use portcullis_hmac_signing::{
     Error as SignatureError, KeyId, ReplayGuard, Scheme, Secrets, SignedRequest, Verifier,
 };
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -59,9 +59,9 @@ pub trait SecretDirectory: Clone + Send + Sync + 'static {
 /// | the head is parsed | what is malformed, says it is too long, or is not in its time |
 /// | [`SecretDirectory::find`] | whom the directory refuses |
 /// | the body is read | what is longer than the policy admits, breaks off, or takes too long ([`SignatureLayer::body_within_secs`]) |
-/// | the clock is read again, and the directory asked again where that was long | a key revoked meanwhile |
-/// | the signature, and its time again | an unknown key, a wrong signature, a body that came too late |
-/// | the store | what came before; and everything, while the store cannot be asked |
+/// | the directory is asked again where that was long, by the clock or by tokio's timer | a key revoked meanwhile |
+/// | the signature, and its time by the clock read again | an unknown key, a wrong signature, a body or a directory that came too late |
+/// | the store | what came before; a key that has no room, with `Retry-After`; and everything, while the store cannot be asked |
 ///
 /// Nothing is noted in the store before the signature holds. The handler gets the very bytes that were
 /// verified, and no trailers, which no scheme signs. [`crate::Arrival`] stays the request's instant.
@@ -142,7 +142,7 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
     /// A layer of `verifier`, whose keys are in `directory`. Every layer, of every process, that takes
     /// the same keys has to remember in the same store, or a request is admitted once by each.
     ///
-    /// `clock` is read after each body, and for requests that carry no [`crate::Arrival`].
+    /// `clock` is read after each wait for the body or the directory, and for requests that carry no [`crate::Arrival`].
     pub fn new(
         verifier: Verifier<S>,
         directory: D,
@@ -179,7 +179,6 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
     ) -> Result<SignedRequest, Refusal>
     where
         B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let Shared {
             verifier,
@@ -187,18 +186,22 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
             replays,
             clock,
         } = &*self.shared;
+        let began = Instant::now();
         let begun = verifier.begin(head, now).map_err(refusal)?;
         let mut secrets = directory.find(begun.key_id(), head, now).await?;
         let body = read(body, begun.body_limit_bytes(), self.body_within).await?;
         // A clock that stepped back does not make a late body early.
         let later = clock.now().max(now);
         // Within the second the answer is as old as that of any look-up may be; asked always, every request
-        // would pay twice for the few whose bodies are slow.
-        if later.saturating_since(now) >= STALE {
+        // would pay twice for the few whose bodies are slow. Nor does such a clock make an answer young.
+        if later.saturating_since(now) >= STALE || began.elapsed() >= STALE {
             secrets = directory.find(begun.key_id(), head, later).await?;
         }
+        // A directory that takes its time takes it from the request's.
+        let later = clock.now().max(later);
         let unclaimed = begun.verify(secrets.as_ref(), body, later);
         let unclaimed = unclaimed.map_err(refusal)?;
+        let later = clock.now().max(later);
         let claimed = unclaimed.claim(replays, later).await;
         claimed.map_err(refusal)
     }
@@ -209,7 +212,11 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
     reason = "for map_err, which hands it over"
 )]
 fn refusal(error: SignatureError) -> Refusal {
-    Refusal::new(error.reason())
+    let refusal = Refusal::new(error.reason());
+    match error {
+        SignatureError::TooMany { retry_after } => refusal.retry_after(retry_after),
+        _ => refusal,
+    }
 }
 
 impl<S, D> Clone for SignatureLayer<S, D> {
@@ -263,7 +270,6 @@ where
     S: Scheme,
     D: SecretDirectory,
     In: Body<Data = Bytes> + Send + 'static,
-    In::Error: Into<Box<dyn Error + Send + Sync>>,
     Out: Send,
 {
     type Response = Response<GateBody<Out, Admitted>>;

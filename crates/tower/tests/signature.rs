@@ -13,16 +13,17 @@
 mod signing;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use portcullis_core::testing::drop_at_each_await;
-use portcullis_core::{Failure, Reason, Timestamp};
+use portcullis_core::{Clock, Failure, Reason, Timestamp};
+use portcullis_hmac_signing::ReplayPolicy;
 use portcullis_tower::{Arrival, NamedClient};
-use signing::{BODY, Body, LIMIT_BYTES, NOW, Rig, Step, reason, whole, with};
+use signing::{BODY, Body, LIMIT_BYTES, NOW, Rig, Step, layer_of, reason, whole, with};
 
 #[tokio::test]
 async fn the_handler_gets_exactly_the_bytes_that_were_signed_and_who_signed_them() {
@@ -280,6 +281,108 @@ async fn a_key_revoked_while_the_body_was_under_way_does_not_count() {
         *rig.keys.at.lock().unwrap(),
         [NOW, Timestamp::from_unix_secs(1_700_000_001)]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_revoked_under_a_slow_body_does_not_count_though_the_clock_stepped_back() {
+    for secs in [1, 9] {
+        let rig = Rig::new();
+        let request = rig.signed(1);
+        let (clock, keys) = (rig.clock.clone(), rig.keys.clone());
+        let slow = [
+            Step::data(BODY),
+            Step::sleep(secs),
+            Step::Run(Box::new(move || {
+                clock.set(Timestamp::from_unix_secs(1_699_999_999));
+                *keys.secrets.lock().unwrap() = None;
+            })),
+        ];
+        let answer = rig.send(with(&request, slow)).await;
+        assert_eq!(reason(&answer), Some(Reason::KeyUnknown));
+        assert_eq!((rig.handled(), rig.store.calls()), (0, 0));
+        // The second look-up is for no earlier an instant than the first.
+        assert_eq!(*rig.keys.at.lock().unwrap(), [NOW, NOW]);
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_takes_long_admits_no_request_past_its_time() {
+    for (first, second) in [(301, 0), (1, 300), (1, 100_000)] {
+        let rig = Rig::new();
+        for secs in [first, second] {
+            let clock = rig.clock.clone();
+            let takes = Box::new(move || clock.advance(Duration::from_secs(secs)));
+            rig.keys.meanwhile.lock().unwrap().push_back(takes);
+        }
+        let answer = rig.send_whole(&rig.signed(1)).await;
+        assert_eq!(reason(&answer), Some(Reason::SignatureExpired));
+        assert_eq!(rig.keys.asked.load(Ordering::Relaxed), 2);
+        assert_eq!((rig.handled(), rig.store.calls()), (0, 0));
+    }
+}
+
+/// A clock that shows each of these in turn, in seconds from [`NOW`] on; then the last one.
+struct Shows(Mutex<VecDeque<i64>>);
+
+impl Clock for Shows {
+    fn now(&self) -> Timestamp {
+        let mut left = self.0.lock().unwrap();
+        let secs = if left.len() > 1 {
+            left.pop_front()
+        } else {
+            left.front().copied()
+        };
+        let now = NOW.as_unix_secs().checked_add_signed(secs.unwrap());
+        Timestamp::from_unix_secs(now.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_in_time_at_every_reading_of_the_clock_and_none_counts_as_earlier() {
+    let late = Some(Reason::SignatureExpired);
+    for (shows, refused) in [
+        (&[301][..], late),
+        (&[0, 301], late),
+        (&[0, 0, 301], late),
+        // After the signature, before the store.
+        (&[0, 0, 0, 301], late),
+        (&[0, 0, 0, 300], None),
+        // Back beyond the signature's own instant, which would lie ahead.
+        (&[300, -10], None),
+        (&[300, 300, -10], None),
+        (&[300, 300, 300, -10], None),
+    ] {
+        let rig = Rig::new();
+        let clock = Shows(Mutex::new(shows.iter().copied().collect()));
+        let layer = layer_of(&rig.store, &rig.keys, clock, ReplayPolicy::default());
+        let answer = rig.send_to(&layer, whole(&rig.signed(1))).await;
+        assert_eq!(reason(&answer), refused, "{shows:?}");
+        assert_eq!(rig.store.calls() > 0, refused.is_none(), "{shows:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_room_is_told_when_there_is_some() {
+    let rig = Rig::new();
+    let one = ReplayPolicy::default().live_per_key(1);
+    let layer = layer_of(&rig.store, &rig.keys, rig.clock.clone(), one);
+    let first = rig.send_to(&layer, whole(&rig.signed(1))).await;
+    assert_eq!(first.status(), StatusCode::OK);
+    let refused = rig.send_to(&layer, whole(&rig.signed(2))).await;
+    assert_eq!(reason(&refused), Some(Reason::RateLimited));
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait = refused.headers()["retry-after"].to_str().unwrap();
+    let wait: u64 = wait.parse().unwrap();
+    for (after, status) in [
+        (wait - 1, StatusCode::TOO_MANY_REQUESTS),
+        (wait, StatusCode::OK),
+    ] {
+        let later = NOW.saturating_add(Duration::from_secs(after));
+        rig.clock.set(later);
+        let anew = rig.signed_at(3, Bytes::from_static(BODY), later);
+        let answer = rig.send_to(&layer, whole(&anew)).await;
+        assert_eq!(answer.status(), status, "after {after} s");
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl No {
     pub(crate) const FULL: Self = Self::Problem(
         StatusCode::INSUFFICIENT_STORAGE,
         "507_FULL",
-        Cow::Borrowed("There is no room for more of these."),
+        Cow::Borrowed("There is no room for more of these: forget what is not needed any more."),
     );
 
     /// The body is not waited for any longer.
@@ -173,6 +173,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Content<T> {
             _ => No::content("The body is not JSON."),
         })?;
         Ok(Self(content))
+    }
+}
+
+/// A body as it came, whatever it holds; an over-long or a slow one is refused as [`Content`] refuses it.
+#[derive(Debug)]
+pub(crate) struct Raw(pub(crate) body::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = No;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, No> {
+        let read = body::Bytes::from_request(request, state);
+        let read = tokio::time::timeout(BODY_WAIT, read).await;
+        let read = read.map_err(|_| No::slow_body())?;
+        let bytes = read.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => No::from(Reason::BodyTooLarge),
+            _ => No::content("The body breaks off."),
+        })?;
+        Ok(Self(bytes))
     }
 }
 

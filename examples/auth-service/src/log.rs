@@ -7,8 +7,10 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use portcullis::audit::Log;
 use portcullis::core::{Clock, SystemClock};
-use portcullis::tower::{Arrival, Refused, RequestId};
+use portcullis::tower::{Arrival, RecordLayer, Refused, RequestId};
+use tokio::time::sleep;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +32,22 @@ pub(crate) fn start(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sy
             .flatten_event(true)
             .with_current_span(false)
             .try_init(),
+    }
+}
+
+/// Says each second how many refusals the audit log was spared, or could not take, as long as the service
+/// runs.
+pub(crate) async fn unrecorded(record: RecordLayer<Log>) {
+    let mut before = (0, 0);
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let counted = (record.shed(), record.failed());
+        let since = |now: u64, before: u64| now.saturating_sub(before);
+        if counted != before {
+            let (shed, failed) = (since(counted.0, before.0), since(counted.1, before.1));
+            warn!(shed, failed, "refusals are not in the audit log");
+        }
+        before = counted;
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portcullis::core::Reason;
 use portcullis::ip_list::{AddressList, TrustedProxies, Verdict};
 use portcullis::tower::PeerAddress;
@@ -58,10 +58,11 @@ pub(crate) async fn only_proxies(
     next.run(request).await
 }
 
-/// Said once, and only that: a second line may be the client's own.
+/// Said once, and only that: a second line may be the client's own. In any case (RFC 3986 §3.1).
 fn is_https(headers: &HeaderMap) -> bool {
     let mut said = headers.get_all(X_FORWARDED_PROTO).iter();
-    said.next().is_some_and(|scheme| scheme == "https") && said.next().is_none()
+    let is = |scheme: &HeaderValue| scheme.as_bytes().eq_ignore_ascii_case(b"https");
+    said.next().is_some_and(is) && said.next().is_none()
 }
 
 fn refused(peer: IpAddr) -> Response {
@@ -86,7 +87,6 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn only_one_plain_word_says_https() {
@@ -97,19 +97,26 @@ mod tests {
             }
             is_https(&headers)
         };
-        assert!(of(&["https"]));
+        for scheme in ["https", "HTTPS", "Https", "httpS"] {
+            assert!(of(&[scheme]), "{scheme}");
+        }
         for lines in [
             &[][..],
             &["http"],
+            &["HTTP"],
             &[""],
             &["https, http"],
             &["http, https"],
             &["https,https"],
+            &["HTTPS,HTTPS"],
+            &["HTTPS:"],
             &["httpss"],
             &["wss"],
             &["https", "http"],
             &["http", "https"],
             &["https", "https"],
+            &["https", "HTTPS"],
+            &["HTTPS", ""],
         ] {
             assert!(!of(lines), "{lines:?}");
         }

@@ -97,6 +97,21 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Records<T> {
         self.store.update(self.key(id), now, step).await?
     }
 
+    /// Removes the record of that id if `may` says so; of one that is not there nothing is left to remove.
+    pub(crate) async fn remove(
+        &self,
+        id: &str,
+        now: Timestamp,
+        may: impl Fn(&T) -> Result<(), RecordError> + Send + 'static,
+    ) -> Result<(), RecordError> {
+        let step = move |current: Option<&[u8]>| {
+            let judged = current.map_or(Ok(()), |bytes| may(&decode(bytes)?));
+            let next = judged.as_ref().map_or(Next::Keep, |()| Next::Remove);
+            (judged, next)
+        };
+        self.store.update(self.key(id), now, step).await?
+    }
+
     fn key(&self, id: &str) -> Key {
         Key::new(self.scope, id.as_bytes())
     }

@@ -343,6 +343,13 @@ fn a_clients_own_token_is_refused_by_name() {
         .expect(204);
     let before = call(&assertion("alice", "billing@example.org", now));
     token_refused(before, "401_UNAUTHORIZED", "token_invalid");
+    // What was replaced does not come back: what was signed under it would count again.
+    for name in ["alice", "mallory"] {
+        let back = json!({"pem": public(name)});
+        client
+            .post(&format!("{path}/rotate"), Some(&rig.admin), &back)
+            .expect(409);
+    }
     client.revoke(&rig.admin, "billing", "billing@example.org");
     let revoked = call(&assertion("mallory", "billing@example.org", now));
     rig.refused(revoked, UNAUTHORIZED, "key_revoked", Some("billing"));
@@ -523,6 +530,147 @@ fn keys_are_listed_with_age_and_end_and_a_holder_is_warned() {
     assert_eq!(revoke(1).expect(200).json()["revoked"], json!([]));
     revoke(0).expect(400);
     client.token_for(&unused.secret).expect(200);
+}
+
+/// A key's list has room for twenty: what counts no more goes, what counts stays.
+#[test]
+fn a_full_list_has_room_again_once_a_revoked_key_is_forgotten() {
+    let rig = rig(&[]);
+    let (client, admin) = (rig.client, rig.admin.as_str());
+    let api_key = json!({"kind": "api_key", "label": "tests"});
+    let signing = json!({"kind": "signing_secret", "label": "tests", "form": "v1"});
+    for key in [api_key, signing] {
+        let mut last = String::new();
+        for _ in 0..20 {
+            last = client.make_key(admin, "billing", &key).text("id");
+        }
+        let more = || client.post("/v1/clients/billing/keys", Some(admin), &key);
+        assert_eq!(more().expect(507).code(), "507_FULL");
+        let forget = || {
+            let path = format!("/v1/clients/billing/keys/{last}/forget");
+            client.post(&path, Some(admin), &json!({}))
+        };
+        assert_eq!(forget().expect(409).code(), "409_CONFLICT");
+        client.revoke(admin, "billing", &last);
+        forget().expect(204);
+        more().expect(201);
+    }
+    // An issuer may go to another client then, and to none before.
+    client.register(admin, "orders", "premium");
+    let pem = private_key("alice").public().to_spki_pem();
+    let issuer = "moved@example.org";
+    rig.public_key("billing", issuer, &pem).expect(201);
+    client.revoke(admin, "billing", issuer);
+    rig.public_key("billing", issuer, &pem).expect(409);
+    rig.public_key("orders", issuer, &pem).expect(409);
+    let path = format!("/v1/clients/billing/keys/{issuer}/forget");
+    client.post(&path, Some(admin), &json!({})).expect(204);
+    rig.public_key("orders", issuer, &pem).expect(201);
+}
+
+#[test]
+fn a_token_ends_with_the_secret_that_it_was_given_for() {
+    let rig = rig(&[]);
+    let (client, admin) = (rig.client, rig.admin.as_str());
+    let held = client.make_api_key(admin, "billing");
+    let old = client
+        .token_for(&held.secret)
+        .expect(200)
+        .text("access_token");
+    let rotated = Held::of(&client.rotate(admin, "billing", &held.id).expect(200));
+    let new = client
+        .token_for(&rotated.secret)
+        .expect(200)
+        .text("access_token");
+    let me = |token: &str| client.get("/v1/client/me", Some(token));
+    me(&old).expect(200);
+    me(&new).expect(200);
+    let path = format!("/v1/clients/billing/keys/{}/end-grace", held.id);
+    client.post(&path, Some(admin), &json!({})).expect(204);
+    me(&old).expect(401);
+    me(&new).expect(200);
+    // There is no other grace to end.
+    client.post(&path, Some(admin), &json!({})).expect(409);
+}
+
+/// Whoever knows a key's id alone learns nothing of how it stands: not by bytes, and not by when the
+/// answer comes.
+#[test]
+fn a_revoked_key_is_to_strangers_one_that_is_not_there() {
+    let rig = rig(&[]);
+    let held = rig.signing("v1");
+    rig.client.revoke(&rig.admin, "billing", &held.id);
+    let text = String::from_utf8(held.v1(rig.address(), "{}")).unwrap();
+    let forged = text.replacen("x-signature: v1=", "x-signature: v1=0", 1);
+    let (start, end) = forged.split_once("v1=0").unwrap();
+    let forged = format!("{start}v1=0{}", end.replacen(&end[63..64], "", 1));
+    let unknown = forged.replacen("x-key-id: sk-", "x-key-id: sk-a", 1);
+    let send = |text: &str| raw(rig.address(), text.as_bytes()).unwrap().expect(401);
+    assert_eq!(send(&forged).body, send(&unknown).body);
+    // Neither is answered before the body is there.
+    for text in [&forged, &unknown] {
+        let head = text.split_once("\r\n\r\n").unwrap().0;
+        let mut open =
+            support::send(rig.address(), format!("{head}\r\n\r\n{{").as_bytes()).unwrap();
+        open.set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        assert!(
+            support::answer(&mut open).is_err(),
+            "answered before the body came"
+        );
+    }
+}
+
+#[test]
+fn an_address_list_is_in_the_log_to_its_last_network() {
+    let rig = rig(&[]);
+    let networks: Vec<String> = (0..64)
+        .map(|net| format!("2001:db8:{net:x}::/48"))
+        .collect();
+    let set = json!({"networks": networks});
+    rig.client
+        .put("/v1/clients/billing/networks", &rig.admin, &set)
+        .expect(200);
+    let path = "/v1/audit?action=address_list_changed&limit=100";
+    let log = rig.client.get(path, Some(&rig.admin)).expect(200).body;
+    for network in networks {
+        assert!(log.contains(&network), "{network}");
+    }
+}
+
+#[test]
+fn every_refusal_of_a_request_that_names_a_key_is_recorded() {
+    let rig = rig(&[]);
+    let held = rig.signing("v1");
+    // A body whose length is not said beforehand: it is refused as it is read.
+    let large = "a".repeat(20_000);
+    let request = String::from_utf8(held.v1(rig.address(), &large)).unwrap();
+    let request = request.replacen("content-length: 20000", "transfer-encoding: chunked", 1);
+    let chunked = request.replacen(&large, &format!("4e20\r\n{large}\r\n0\r\n\r\n"), 1);
+    let answer = raw(rig.address(), chunked.as_bytes()).unwrap();
+    let large = answer.header("x-request-id").unwrap().to_owned();
+    assert_eq!(answer.status, 413, "{answer:?}");
+    let api_key = rig.client.make_api_key(&rig.admin, "billing");
+    let token = rig
+        .client
+        .token_for(&api_key.secret)
+        .expect(200)
+        .text("access_token");
+    rig.client.revoke(&rig.admin, "billing", &api_key.id);
+    rig.client.get("/v1/client/me", Some(&token)).expect(401);
+    let found = rig
+        .client
+        .get("/v1/audit?action=client_refused", Some(&rig.admin));
+    let found = found.expect(200).json();
+    let records = found["records"].as_array().unwrap();
+    let of = |reason: &str| {
+        records
+            .iter()
+            .find(|record| record["reason"] == reason)
+            .unwrap()
+    };
+    assert_eq!(of("key_revoked")["target"], api_key.id);
+    assert_eq!(of("body_too_large")["request_id"], large);
 }
 
 #[test]

@@ -224,12 +224,12 @@ fn acts_of_a_client(client: Client, admin: &str, acts: &mut Acts) {
         let networks = json!({"networks": ["127.0.0.1"]});
         client.put("/v1/clients/billing/networks", admin, &networks)
     });
-    let created = by_admin("key_created", Some("api_key tests"));
-    let made = acts.left(201, &[created], || {
+    let (made, left) = acts.act(201, || {
         let key = json!({"kind": "api_key", "label": "tests"});
         client.post("/v1/clients/billing/keys", Some(admin), &key)
     });
     let (key, secret) = (made.text("id"), made.text("secret"));
+    left.push(by_admin("key_created", Some(&key)));
     let login = json!({"action": "client_login", "client_system": "billing", "target": key});
     let token = acts.left(200, &[login], || client.token_for(&secret));
     acts.left(200, &[by_admin("key_rotated", Some(&key))], || {
@@ -239,11 +239,16 @@ fn acts_of_a_client(client: Client, admin: &str, acts: &mut Acts) {
         client.delete(&format!("/v1/clients/billing/keys/{key}"), admin)
     });
     let token = token.text("access_token");
-    let refused =
-        json!({"action": "client_refused", "client_system": "billing", "reason": "key_revoked"});
+    let refused = json!({
+        "action": "client_refused", "client_system": "billing", "target": key, "reason": "key_revoked",
+    });
     let refused = std::slice::from_ref(&refused);
     acts.left(401, refused, || client.get("/v1/client/me", Some(&token)));
     acts.left(401, refused, || client.token_for(&secret));
+    acts.left(204, &[by_admin("key_forgotten", Some(&key))], || {
+        let path = format!("/v1/clients/billing/keys/{key}/forget");
+        client.post(&path, Some(admin), &json!({}))
+    });
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn what_a_proxy_does_not_say_came_over_https_is_refused_before_it_is_read() {
         "X-Forwarded-Proto: https, http\r\n",
         "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n",
         "X-Forwarded-Proto: http\r\nX-Forwarded-Proto: https\r\n",
+        "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: HTTPS\r\n",
         "X-Forwarded-Ssl: on\r\nForwarded: proto=https\r\n",
     ] {
         let said = format!("{client}{said}");
@@ -111,6 +112,9 @@ fn what_a_proxy_does_not_say_came_over_https_is_refused_before_it_is_read() {
             .starts_with("__Host-portcullis=")
     );
     ask(service.address, "POST", "/v1/login", &said, &login).expect(200);
+    // The name of a scheme is the same in any case.
+    let said = format!("{client}X-Forwarded-Proto: HTTPS\r\n");
+    ask(service.address, "GET", "/sign-in", &said, "").expect(200);
 }
 
 #[test]

@@ -131,30 +131,82 @@ fn a_slow_handshake_keeps_nobody_else_waiting_and_ends() {
     };
     let begun = Instant::now();
     let connect = || TcpStream::connect(secure.address).unwrap();
-    let mut silent: Vec<TcpStream> = (0..100).map(|_| connect()).collect();
+    let mut silent: Vec<TcpStream> = (0..10).map(|_| connect()).collect();
     // A handshake of which only the beginning comes.
-    for stream in silent.iter_mut().skip(50) {
-        stream.write_all(&[22, 3, 1, 2, 0, 1, 0]).unwrap();
+    for stream in silent.iter_mut().skip(5) {
+        stream.write_all(BEGUN).unwrap();
     }
     let answer = secure.curl(&["--max-time", "5", "/healthz"], "");
     answer.expect(200);
-    for mut stream in [silent.remove(99), silent.remove(0)] {
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .unwrap();
-        let mut rest = Vec::new();
-        let ended = stream.read_to_end(&mut rest);
-        let is_reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
-        assert!(
-            ended.as_ref().err().is_none_or(is_reset),
-            "still open: {ended:?}"
-        );
+    for mut stream in [silent.remove(9), silent.remove(0)] {
+        assert!(ends(&mut stream, Duration::from_secs(30)), "still open");
     }
     let took = begun.elapsed();
     assert!(
         (9..25).contains(&took.as_secs()),
         "a handshake has ten seconds: {took:?}"
     );
+}
+
+#[test]
+#[cfg(target_os = "linux")] // All of 127.0.0.0/8 is this machine.
+fn silent_connections_hold_up_nobody_be_they_of_one_peer_or_of_many() {
+    let Some(secure) = Secure::start(UNLIMITED) else {
+        return;
+    };
+    let answers = |from: &str| {
+        let begun = Instant::now();
+        let curl = secure.curl(&["--interface", from, "--max-time", "5", "/healthz"], "");
+        curl.expect(200);
+        let took = begun.elapsed();
+        assert!(took.as_secs() < 3, "{from} waited {took:?}");
+    };
+    let connect = |from: [u8; 4]| connect_from((from, 0).into(), secure.address);
+    // More than are admitted in all, of one peer; none of them at the cost of anybody else's.
+    let mut other = connect([127, 0, 0, 3]);
+    other.write_all(BEGUN).unwrap();
+    let mut silent: Vec<_> = (0..600).map(|_| connect([127, 0, 0, 2])).collect();
+    answers("127.0.0.1");
+    answers("127.0.0.2");
+    let soon = Duration::from_secs(2);
+    assert!(ends(&mut silent[0], soon), "a peer's own oldest gives way");
+    let youngest = silent.last_mut().unwrap();
+    assert!(!ends(youngest, Duration::from_millis(200)));
+    assert!(!ends(&mut other, Duration::from_millis(200)));
+    drop(silent);
+
+    let silent: Vec<_> = (0..600_u16)
+        .map(|n| connect([127, 0, 1, u8::try_from(1 + n % 50).unwrap()]))
+        .collect();
+    answers("127.0.0.1");
+    answers("127.0.1.1");
+    assert!(ends(&mut other, soon), "the oldest of all gives way");
+    drop(silent);
+}
+
+/// Whether the other end closes it in that time.
+fn ends(stream: &mut TcpStream, within: Duration) -> bool {
+    stream.set_read_timeout(Some(within)).unwrap();
+    match stream.read_to_end(&mut Vec::new()) {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+/// A connection of which `from` is the near end, which std has no way to say.
+#[cfg(target_os = "linux")]
+fn connect_from(from: std::net::SocketAddr, to: std::net::SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let connected = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(from).unwrap();
+        socket.connect(to).await.unwrap().into_std().unwrap()
+    });
+    connected.set_nonblocking(false).unwrap();
+    connected
 }
 
 #[test]
@@ -317,6 +369,9 @@ fn openssl(arguments: &[&std::ffi::OsStr]) {
     let done = command.args(arguments).stderr(Stdio::null()).status();
     assert!(done.unwrap().success());
 }
+
+/// The beginning of a handshake.
+const BEGUN: &[u8] = &[22, 3, 1, 2, 0, 1, 0];
 
 /// What a key under a passphrase looks like from outside.
 const SEALED: &str =

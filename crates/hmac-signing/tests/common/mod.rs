@@ -188,20 +188,32 @@ impl Any {
 }
 
 pub(crate) fn any_v1() -> Any {
-    Any::new("v1", "x-key-id", v1(), policy())
+    let [v1, _, _] = all();
+    v1
 }
 
 pub(crate) fn any_body() -> Any {
-    let scheme = TimestampBody::named_by_header();
-    Any::new("timestamp and body", "x-key-id", scheme, policy())
+    let [_, body, _] = all();
+    body
 }
 
 pub(crate) fn any_lines() -> Any {
-    Any::new("canonical lines", "x-api-key", lines(), policy())
+    let [_, _, lines] = all();
+    lines
 }
 
 pub(crate) fn all() -> [Any; 3] {
-    [any_v1(), any_body(), any_lines()]
+    all_under(policy())
+}
+
+/// All three, each under that policy.
+pub(crate) fn all_under(policy: Policy) -> [Any; 3] {
+    let body = TimestampBody::named_by_header();
+    [
+        Any::new("v1", "x-key-id", v1(), policy),
+        Any::new("timestamp and body", "x-key-id", body, policy),
+        Any::new("canonical lines", "x-api-key", lines(), policy),
+    ]
 }
 
 pub(crate) fn guard() -> ReplayGuard<Memory> {

@@ -1,6 +1,5 @@
 //! Each request's cookie, token and session, in order; and the cookie of its response.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +44,6 @@ impl Guard {
     ) -> Result<(Visit, ReadBody<B>), Refusal>
     where
         B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let changes = !is_safe(&head.method);
         if changes {
@@ -121,7 +119,6 @@ impl Guard {
     ) -> Result<ReadBody<B>, Refusal>
     where
         B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let fits = |text: &[u8]| match self.keyed.is_csrf(holder, text) {
             true => Ok(()),

@@ -1,6 +1,5 @@
 //! The layer of sessions in cookies, and its service.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -198,7 +197,6 @@ where
     S: Service<Request<ReadBody<In>>, Response = Response<Out>> + Clone + Send + 'static,
     S::Future: Send,
     In: Body<Data = Bytes> + Send + 'static,
-    In::Error: Into<Box<dyn Error + Send + Sync>>,
     Out: Send,
 {
     type Response = Response<GateBody<Out, Admitted>>;

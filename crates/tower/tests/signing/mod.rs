@@ -2,18 +2,20 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, request};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use portcullis_core::testing::{FakeClock, Faulty};
-use portcullis_core::{AnyStore, Memory, Reason, Secret, Timestamp};
+use portcullis_core::{AnyStore, Clock, Memory, Reason, Secret, Timestamp};
 use portcullis_hmac_signing::{
     Component, KeyId, Policy, ReplayGuard, ReplayPolicy, Secrets, SignedRequest, Signer,
     SigningKey, V1, Verifier,
@@ -75,13 +77,17 @@ impl Rig {
     }
 
     pub fn signed_with(&self, nonce: u64, body: Bytes) -> Request<Bytes> {
+        self.signed_at(nonce, body, NOW)
+    }
+
+    pub fn signed_at(&self, nonce: u64, body: Bytes, now: Timestamp) -> Request<Bytes> {
         let mut request = Request::post("/orders?dry=no")
             .header("host", "ledger.example")
             .header("content-type", "application/json")
             .body(body)
             .unwrap();
         let nonce = u128::from(nonce).to_be_bytes();
-        self.signer.sign_with(&mut request, nonce, NOW).unwrap();
+        self.signer.sign_with(&mut request, nonce, now).unwrap();
         request
     }
 
@@ -127,11 +133,20 @@ pub fn scheme() -> V1 {
 }
 
 pub fn layer(store: &Faulty<Memory>, keys: &Keys, clock: &FakeClock) -> SignatureLayer<V1, Keys> {
+    layer_of(store, keys, clock.clone(), ReplayPolicy::default())
+}
+
+pub fn layer_of(
+    store: &Faulty<Memory>,
+    keys: &Keys,
+    clock: impl Clock,
+    replays: ReplayPolicy,
+) -> SignatureLayer<V1, Keys> {
     let policy = Policy::requiring(Component::ALL);
     let policy = policy.body_limit_bytes(LIMIT_BYTES).unwrap();
     let verifier = Verifier::new(scheme(), policy).unwrap();
-    let replays = ReplayGuard::new(AnyStore::new(store.clone()), ReplayPolicy::default());
-    SignatureLayer::new(verifier, keys.clone(), Arc::new(replays), clock.clone())
+    let replays = ReplayGuard::new(AnyStore::new(store.clone()), replays);
+    SignatureLayer::new(verifier, keys.clone(), Arc::new(replays), clock)
 }
 
 pub fn reason(answer: &Answer) -> Option<Reason> {
@@ -146,7 +161,11 @@ pub struct Keys {
     pub refuses: Arc<Mutex<Option<Reason>>>,
     pub asked: Arc<AtomicUsize>,
     pub at: Arc<Mutex<Vec<Timestamp>>>,
+    /// What happens while it is asked, each time one of them.
+    pub meanwhile: Arc<Mutex<VecDeque<Happens>>>,
 }
+
+type Happens = Box<dyn FnOnce() + Send>;
 
 impl SecretDirectory for Keys {
     async fn find(
@@ -158,6 +177,9 @@ impl SecretDirectory for Keys {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.at.lock().unwrap().push(now);
         tokio::task::yield_now().await;
+        if let Some(happens) = self.meanwhile.lock().unwrap().pop_front() {
+            happens();
+        }
         head.extensions.insert(NamedClient::new("partner"));
         if let Some(reason) = *self.refuses.lock().unwrap() {
             return Err(Refusal::new(reason));
@@ -183,7 +205,9 @@ pub enum Step {
     /// Nothing comes this once.
     Wait,
     /// Something happens meanwhile.
-    Run(Box<dyn FnOnce() + Send>),
+    Run(Happens),
+    /// Nothing comes for a while, by tokio's timer.
+    Sleep(Pin<Box<tokio::time::Sleep>>),
     Break,
     Hang,
 }
@@ -191,6 +215,10 @@ pub enum Step {
 impl Step {
     pub fn data(bytes: &[u8]) -> Self {
         Self::Data(Bytes::copy_from_slice(bytes))
+    }
+
+    pub fn sleep(secs: u64) -> Self {
+        Self::Sleep(Box::pin(tokio::time::sleep(Duration::from_secs(secs))))
     }
 }
 
@@ -216,6 +244,13 @@ impl http_body::Body for Body {
                 Some(Step::Run(happens)) => {
                     happens();
                     continue;
+                }
+                Some(Step::Sleep(mut sleep)) => {
+                    if sleep.as_mut().poll(context).is_ready() {
+                        continue;
+                    }
+                    self.0.push_front(Step::Sleep(sleep));
+                    Poll::Pending
                 }
                 Some(Step::Break) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
                 Some(Step::Hang) => {

@@ -104,13 +104,30 @@ impl Machines {
         let secrets = self.secrets.list(client, now).await?;
         keys.extend(secrets.iter().map(|held| held.listed(self.max_age(), now)));
         let public = self.public_keys.list(client, now).await?;
-        let shown = |held| self.public_keys.listed(held, self.max_age(), now);
+        let shown = |held| PublicKeys::listed(held, self.max_age(), now);
         keys.extend(public.iter().map(shown));
         keys.sort_by_key(|key| {
             let over = matches!(key.state, State::Revoked | State::Expired);
             (over, std::cmp::Reverse(key.made_at))
         });
         Ok(keys)
+    }
+
+    /// Whether the client has that key, counting or not; no other key is read for it.
+    async fn refuse_no_key(&self, client: &str, id: &str, now: Timestamp) -> Result<(), No> {
+        let owner = match Kind::of(id) {
+            Kind::ApiKey => self
+                .api_keys
+                .owner(api_key_id(id)?, now)
+                .await
+                .map_err(no)?,
+            Kind::SigningSecret => self.secrets.get(id, now).await?.map(|held| held.client),
+            Kind::PublicKey => self.public_keys.get(id, now).await?.map(|held| held.client),
+        };
+        if owner.as_deref() == Some(client) {
+            return Ok(());
+        }
+        Err(No::unknown("There is no such key."))
     }
 
     async fn make(
@@ -122,10 +139,7 @@ impl Machines {
     ) -> Result<MadeKey, No> {
         match wanted {
             Wanted::ApiKey { scopes } => {
-                let mut new = NewKey::new(label, self.settings.api_key_environment).map_err(no)?;
-                for scope in &scopes {
-                    new = new.scope(scope).map_err(no)?;
-                }
+                let new = self.new_api_key(label, &scopes)?;
                 let made = self.api_keys.create(client, new, now).await;
                 made.map(|made| of_made(&made, now)).map_err(no)
             }
@@ -142,11 +156,17 @@ impl Machines {
                 let of = (client, issuer.as_str(), label);
                 let held = self.public_keys.create(of, &key, now).await?;
                 Ok(MadeKey {
-                    listed: self.public_keys.listed(&held, self.max_age(), now),
+                    listed: PublicKeys::listed(&held, self.max_age(), now),
                     secret: None,
                 })
             }
         }
+    }
+
+    fn new_api_key(&self, label: &str, scopes: &[String]) -> Result<NewKey, No> {
+        let new = NewKey::new(label, self.settings.api_key_environment).map_err(no)?;
+        let with = |new: NewKey, scope: &String| new.scope(scope).map_err(no);
+        scopes.iter().try_fold(new, with)
     }
 
     async fn rotate(
@@ -176,16 +196,13 @@ impl Machines {
                     .rotate((client, id), &key, spans, now)
                     .await?;
                 Ok(MadeKey {
-                    listed: self.public_keys.listed(&held, self.max_age(), now),
+                    listed: PublicKeys::listed(&held, self.max_age(), now),
                     secret: None,
                 })
             }
-            (Kind::PublicKey, None) => Err(No::content(
-                "A public key is replaced by a new one: send it as PEM.",
-            )),
-            (_, Some(_)) => Err(No::content(
-                "The service makes this key itself: send no PEM.",
-            )),
+            (kind, pem) => Err(refuse_other_material(kind, pem)
+                .err()
+                .unwrap_or(Reason::Internal.into())),
         }
     }
 
@@ -203,6 +220,18 @@ impl Machines {
                 self.public_keys.end_grace((client, id), now).await?;
                 Ok(())
             }
+        }
+    }
+
+    async fn forget(&self, client: &str, id: &str, now: Timestamp) -> Result<(), No> {
+        let (key, age) = ((client, id), self.max_age());
+        match Kind::of(id) {
+            Kind::ApiKey => {
+                let forgotten = self.api_keys.forget(client, api_key_id(id)?, now).await;
+                forgotten.map_err(no)
+            }
+            Kind::SigningSecret => Ok(self.secrets.forget(key, age, now).await?),
+            Kind::PublicKey => Ok(self.public_keys.forget(key, age, now).await?),
         }
     }
 
@@ -258,13 +287,11 @@ impl App {
     ) -> Result<Client, No> {
         let networks = networks(lines).map_err(No::content)?;
         self.machines.client(id, origin.now).await?;
-        let event = origin.event(Action::AddressListChanged).user(by);
-        let target = if networks.is_empty() {
-            "nowhere".to_owned()
-        } else {
-            networks.join(" ")
-        };
-        self.record(event.client_system(id).target(&target)).await?;
+        // All of them: a list that was cut in the log would hide what stands at its end.
+        for target in in_pieces(&networks) {
+            let event = origin.event(Action::AddressListChanged).user(by);
+            self.record(event.client_system(id).target(&target)).await?;
+        }
         let change = move |client: &mut Client| client.networks.clone_from(&networks);
         Ok(self.machines.clients.change(id, origin.now, change).await?)
     }
@@ -316,19 +343,33 @@ impl App {
     ) -> Result<MadeKey, No> {
         self.machines.client(client, origin.now).await?;
         let label = key::label(label).map_err(No::content)?;
-        let target = match &wanted {
-            Wanted::ApiKey { .. } => format!("{} {label}", Kind::ApiKey.as_str()),
-            Wanted::SigningSecret { .. } => format!("{} {label}", Kind::SigningSecret.as_str()),
+        let event = |target: &str| {
+            let event = origin.event(Action::KeyCreated).user(by);
+            event.client_system(client).target(target)
+        };
+        match &wanted {
+            Wanted::ApiKey { scopes } => self.machines.new_api_key(label, scopes).map(drop)?,
+            Wanted::SigningSecret { .. } => {}
             Wanted::PublicKey { issuer, pem } => {
                 public_key::issuer(issuer).map_err(No::content)?;
                 parse(pem)?;
-                issuer.clone()
+                // Whoever holds the private key may call at once.
+                self.record(event(issuer)).await?;
+                return self.machines.make(client, label, wanted, origin.now).await;
             }
-        };
-        let event = origin.event(Action::KeyCreated).user(by);
-        self.record(event.client_system(client).target(&target))
+        }
+        // Recorded by its id before anybody holds it: what is not recorded is not shown, and revoked.
+        let made = self
+            .machines
+            .make(client, label, wanted, origin.now)
             .await?;
-        self.machines.make(client, label, wanted, origin.now).await
+        if let Err(no) = self.record(event(&made.listed.id)).await {
+            self.machines
+                .revoke(client, &made.listed.id, origin.now)
+                .await?;
+            return Err(no);
+        }
+        Ok(made)
     }
 
     /// Puts a new key in the place of one that counts on through its grace. `pem` is the new public key,
@@ -340,6 +381,7 @@ impl App {
         pem: Option<&str>,
         origin: &Origin,
     ) -> Result<MadeKey, No> {
+        refuse_other_material(Kind::of(id), pem)?;
         self.about_to_change(Action::KeyRotated, by, (client, id), origin)
             .await?;
         self.machines.rotate(client, id, pem, origin.now).await
@@ -352,7 +394,15 @@ impl App {
         (client, id): (&str, &str),
         origin: &Origin,
     ) -> Result<(), No> {
-        self.about_to_change(Action::KeyRevoked, by, (client, id), origin)
+        let keys = self.machines.keys(client, origin.now).await?;
+        let key = keys.iter().find(|key| key.id == id);
+        let key = key.ok_or(No::unknown("There is no such key."))?;
+        if key.previous_until.is_none_or(|until| until <= origin.now) {
+            return Err(No::conflict("No key before it counts."));
+        }
+        let event = origin.event(Action::KeyRevoked).user(by);
+        let target = format!("{id}: the one before");
+        self.record(event.client_system(client).target(&target))
             .await?;
         self.machines.end_grace(client, id, origin.now).await
     }
@@ -367,6 +417,18 @@ impl App {
         self.about_to_change(Action::KeyRevoked, by, (client, id), origin)
             .await?;
         self.machines.revoke(client, id, origin.now).await
+    }
+
+    /// Takes a key that counts no more off the list, where there is room for so many.
+    pub(crate) async fn forget_key(
+        &self,
+        by: &str,
+        (client, id): (&str, &str),
+        origin: &Origin,
+    ) -> Result<(), No> {
+        self.about_to_change(Action::KeyForgotten, by, (client, id), origin)
+            .await?;
+        self.machines.forget(client, id, origin.now).await
     }
 
     /// Revokes the API keys that nobody used for that many days; their ids.
@@ -392,7 +454,12 @@ impl App {
             .api_keys
             .revoke_unused(client, span, origin.now);
         let revoked = revoked.await.map_err(no)?;
-        Ok(revoked.iter().map(ToString::to_string).collect())
+        let revoked: Vec<String> = revoked.iter().map(ToString::to_string).collect();
+        for id in &revoked {
+            let event = origin.event(Action::KeyRevoked).user(by);
+            self.record(event.client_system(client).target(id)).await?;
+        }
+        Ok(revoked)
     }
 
     /// Records what is about to be done to a key that is there.
@@ -403,10 +470,7 @@ impl App {
         (client, id): (&str, &str),
         origin: &Origin,
     ) -> Result<(), No> {
-        let keys = self.machines.keys(client, origin.now).await?;
-        if !keys.iter().any(|key| key.id == id) {
-            return Err(No::unknown("There is no such key."));
-        }
+        self.machines.refuse_no_key(client, id, origin.now).await?;
         let event = origin.event(action).user(by);
         self.record(event.client_system(client).target(id)).await
     }
@@ -444,19 +508,55 @@ fn of_api_key(info: &KeyInfo, now: Timestamp) -> ListedKey {
     }
 }
 
+/// A public key is the client's own to make, and every other key the service's.
+fn refuse_other_material(kind: Kind, pem: Option<&str>) -> Result<(), No> {
+    match (kind, pem) {
+        (Kind::PublicKey, Some(pem)) => parse(pem).map(drop),
+        (Kind::PublicKey, None) => Err(No::content(
+            "A public key is replaced by a new one: send it as PEM.",
+        )),
+        (_, Some(_)) => Err(No::content(
+            "The service makes this key itself: send no PEM.",
+        )),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Networks in as many texts as fit into a field of an event each, numbered where they are several.
+fn in_pieces(networks: &[String]) -> Vec<String> {
+    if networks.is_empty() {
+        return vec!["nowhere".to_owned()];
+    }
+    // A network has 43 characters at most.
+    let pieces: Vec<String> = networks.chunks(5).map(|some| some.join(" ")).collect();
+    match pieces.as_slice() {
+        [_] => pieces,
+        several => (1_usize..)
+            .zip(several)
+            .map(|(at, piece)| format!("{at}/{}: {piece}", several.len()))
+            .collect(),
+    }
+}
+
 fn api_key_id(id: &str) -> Result<api_key::KeyId, No> {
     id.parse().map_err(|_| No::unknown("There is no such key."))
 }
 
 fn parse(pem: &str) -> Result<RsaPublicKey, No> {
-    RsaPublicKey::from_pem(pem).map_err(|error| No::content(format!("The public key: {error}.")))
+    RsaPublicKey::from_pem(pem).map_err(|error| match error {
+        jwt::Error::Key(why) => No::content(format!("The public key: {why}.")),
+        _ => No::from(Reason::Internal),
+    })
 }
 
 /// What a failed act on an API key says.
 fn no(error: api_key::Error) -> No {
     match error {
         api_key::Error::Unknown => No::unknown("There is no such key."),
-        error @ (api_key::Error::RotationUnderWay(_) | api_key::Error::Revoked) => {
+        api_key::Error::TooManyKeys => No::FULL,
+        error @ (api_key::Error::RotationUnderWay(_)
+        | api_key::Error::Revoked
+        | api_key::Error::StillCounts) => {
             No::conflict(format!("{}.", crate::pages::sentence(&error.to_string())))
         }
         error => match error.reason() {
@@ -470,5 +570,26 @@ fn no_secret(error: SecretError) -> No {
     match error {
         SecretError::Record(error) => No::from(error),
         _ => No::from(Reason::Internal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis::audit::{Event, Field};
+
+    #[test]
+    fn no_network_of_a_long_list_is_cut_in_the_log() {
+        let longest = "2001:db8:1111:2222:3333:4444:5555:6600/120";
+        for count in [0, 1, 5, 6, 64] {
+            let networks = vec![longest.to_owned(); count];
+            let pieces = in_pieces(&networks);
+            let logged = pieces.iter().map(|piece| {
+                let now = Timestamp::from_unix_secs(1_700_000_000);
+                let event = Event::new(Action::AddressListChanged, now).target(piece);
+                event.text(Field::Target).unwrap().matches(longest).count()
+            });
+            assert_eq!(logged.sum::<usize>(), count);
+        }
     }
 }

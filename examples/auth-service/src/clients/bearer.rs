@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, request};
 use portcullis::api_key::ApiKey;
 use portcullis::core::{Reason, Timestamp};
 use portcullis::jwt::{self, Begun, NoClaims};
-use portcullis::tower::{Admitted, Gate, Refusal, bearer_token};
+use portcullis::tower::{Admitted, Gate, NamedKey, Refusal, bearer_token};
 
 use super::caller::{ClientCaller, ClientClaims, refusal};
 use super::key::State;
@@ -54,6 +54,7 @@ impl ClientTokenGate {
     ) -> Result<ClientCaller, Refusal> {
         let machines = &self.0.machines;
         let issuer = begun.issuer().to_owned();
+        head.extensions.insert(NamedKey::new(&issuer));
         let found = machines.public_keys.get(&issuer, now).await;
         let held = found.map_err(refusal)?.ok_or(Reason::ClientUnknown)?;
         let client = machines.named(&held.client, head, now).await?;
@@ -82,12 +83,17 @@ impl ClientTokenGate {
         let verified = machines.verifier.verify::<ClientClaims>(token, now);
         let verified = verified.map_err(|error| Refusal::new(error.reason()))?;
         let claims = verified.claims();
+        head.extensions.insert(NamedKey::new(&claims.key_id));
         let client = machines.named(&claims.client_id, head, now).await?;
         let id = claims.key_id.parse().map_err(|_| Reason::TokenInvalid)?;
         let standing = machines.api_keys.standing(id, now).await;
         let info = standing.map_err(|error| Refusal::new(error.reason()))?;
         if info.owner != client.id {
             return Err(Refusal::new(Reason::TokenInvalid));
+        }
+        let secret = claims.secret.parse().map_err(|_| Reason::TokenInvalid)?;
+        if !info.counts_for(secret) {
+            return Err(Refusal::new(Reason::TokenRevoked));
         }
         enabled(client.enabled)?;
         Ok(ClientCaller {
@@ -107,7 +113,8 @@ pub(crate) struct KeyHolder {
     pub(crate) rotate_by: Option<Timestamp>,
 }
 
-/// Admits a client that shows an API key in `X-API-Key`: its address first, then the key.
+/// Admits a client that shows an API key in `X-API-Key`: its address first, then the key. Leaves a
+/// [`KeyHolder`] and a [`ClientCaller`] in the extensions.
 #[derive(Clone)]
 pub(crate) struct ApiKeyGate(pub(crate) Arc<App>);
 
@@ -124,6 +131,7 @@ impl Gate for ApiKeyGate {
         let machines = &self.0.machines;
         let key = ApiKey::parse(sole(&head.headers, &API_KEY)?);
         let key = key.map_err(|error| Refusal::new(error.reason()))?;
+        head.extensions.insert(NamedKey::new(&key.id().to_string()));
         let owner = machines.api_keys.owner(key.id(), now).await;
         let client = match owner.map_err(|error| Refusal::new(error.reason()))? {
             Some(owner) => Some(machines.named(&owner, head, now).await?),
@@ -136,11 +144,18 @@ impl Gate for ApiKeyGate {
         enabled(client.enabled)?;
         head.extensions.insert(KeyHolder {
             claims: ClientClaims {
-                client_id: client.id,
+                client_id: client.id.clone(),
                 key_id: proof.key_id().to_string(),
+                secret: proof.secret_tag().to_string(),
                 scope: proof.scopes().join(" "),
             },
             rotate_by: proof.rotate_by(),
+        });
+        head.extensions.insert(ClientCaller {
+            client,
+            key: proof.key_id().to_string(),
+            proof: "api_key",
+            scopes: Some(proof.scopes().to_vec()),
         });
         Ok(Admitted)
     }

@@ -42,6 +42,8 @@ impl ClientCaller {
 pub(crate) struct ClientClaims {
     pub(crate) client_id: String,
     pub(crate) key_id: String,
+    /// Which secret of the key was shown: a token ends with it.
+    pub(crate) secret: String,
     pub(crate) scope: String,
 }
 

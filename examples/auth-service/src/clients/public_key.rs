@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{Kind, Life, ListedKey};
 use super::listed;
-use super::secret::refuse_unless_rotatable;
+use super::secret::{refuse_unless_over, refuse_unless_rotatable};
 use crate::records::{RecordError, Records};
 
 /// A registered public key at rest.
@@ -26,6 +26,9 @@ pub(crate) struct PublicKey {
     current: Registered,
     previous: Option<Previous>,
     revoked_at: Option<u64>,
+    /// The fingerprints of keys that were replaced or revoked: none is taken again.
+    #[serde(default)]
+    spent: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,7 @@ pub(crate) struct PublicKey {
 struct Registered {
     /// As SPKI in PEM, whatever form it came in.
     pem: String,
+    fingerprint: String,
     made_at: u64,
 }
 
@@ -87,7 +91,9 @@ impl PublicKeys {
             current: registered(key, now),
             previous: None,
             revoked_at: None,
+            spent: Vec::new(),
         };
+        let fingerprint = key.fingerprint();
         ISSUERS
             .insert(&self.store, client.as_bytes(), issuer.as_bytes(), now)
             .await?;
@@ -98,7 +104,10 @@ impl PublicKeys {
                     if held.client != record.client || held.revoked_at.is_none() {
                         return Err(RecordError::Taken);
                     }
+                    refuse_spent(held, &fingerprint)?;
+                    let spent = spent_with_current(held);
                     held.clone_from(&record);
+                    held.spent = spent;
                     Ok(())
                 };
                 let replaced = self.records.change(issuer, now, replace).await;
@@ -159,16 +168,15 @@ impl PublicKeys {
         (grace, max_age): (Duration, Duration),
         now: Timestamp,
     ) -> Result<PublicKey, RecordError> {
-        let current = registered(key, now);
+        let (current, fingerprint) = (registered(key, now), key.fingerprint());
         let change = move |record: &mut PublicKey| {
-            if record.current.pem == current.pem {
-                return Err(RecordError::Conflict("That is the key that is registered."));
-            }
+            refuse_spent(record, &fingerprint)?;
             let life = record.life(max_age);
             refuse_unless_rotatable(&life, record.previous.as_ref().map(|held| held.until), now)?;
             let until = now.saturating_add(grace).min(life.expires_at());
+            record.spent = spent_with_current(record);
             let before = std::mem::replace(&mut record.current, current.clone());
-            record.previous = (until > now).then(|| Previous {
+            record.previous = Some(Previous {
                 pem: before.pem,
                 until: until.as_unix_nanos(),
             });
@@ -202,6 +210,25 @@ impl PublicKeys {
             Ok(())
         };
         self.change((client, issuer), now, revoke).await
+    }
+
+    /// Forgets an issuer whose key counts no more: another client may register it then.
+    pub(crate) async fn forget(
+        &self,
+        (client, issuer): (&str, &str),
+        max_age: Duration,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let owner = client.to_owned();
+        let over = move |record: &PublicKey| {
+            if record.client != owner {
+                return Err(RecordError::Unknown("There is no such key."));
+            }
+            refuse_unless_over(&record.life(max_age), now)
+        };
+        self.records.remove(issuer, now, over).await?;
+        let removed = ISSUERS.remove(&self.store, client.as_bytes(), issuer.as_bytes(), now);
+        Ok(removed.await?)
     }
 
     async fn change(
@@ -246,20 +273,14 @@ impl PublicKeys {
         Ok(key)
     }
 
-    pub(crate) fn listed(
-        &self,
-        record: &PublicKey,
-        max_age: Duration,
-        now: Timestamp,
-    ) -> ListedKey {
+    pub(crate) fn listed(record: &PublicKey, max_age: Duration, now: Timestamp) -> ListedKey {
         let life = record.life(max_age);
         let until = record.previous.as_ref().map(|held| held.until);
-        let key = self.parsed(&record.current.pem);
         ListedKey {
             id: record.issuer.clone(),
             kind: Kind::PublicKey,
             label: record.label.clone(),
-            detail: key.map_or_else(|_| "unreadable".into(), |key| key.fingerprint()),
+            detail: record.current.fingerprint.clone(),
             made_at: life.made_at,
             expires_at: life.expires_at(),
             previous_until: until.map(Timestamp::from_unix_nanos),
@@ -276,18 +297,42 @@ impl fmt::Debug for PublicKeys {
     }
 }
 
+/// A key comes once: what was signed under one that was revoked or replaced must not count again.
+fn refuse_spent(held: &PublicKey, fingerprint: &str) -> Result<(), RecordError> {
+    if held.current.fingerprint == fingerprint
+        || held.spent.iter().any(|spent| spent == fingerprint)
+    {
+        return Err(RecordError::Conflict(
+            "That key is or was registered: a new one takes its place.",
+        ));
+    }
+    Ok(())
+}
+
+fn spent_with_current(held: &PublicKey) -> Vec<String> {
+    let current = std::iter::once(&held.current.fingerprint);
+    // As many as a hundred rotations; the oldest go.
+    current.chain(&held.spent).take(SPENT).cloned().collect()
+}
+
 fn registered(key: &RsaPublicKey, now: Timestamp) -> Registered {
     Registered {
         pem: key.to_spki_pem(),
+        fingerprint: key.fingerprint(),
         made_at: now.as_unix_nanos(),
     }
 }
 
-/// An issuer's e-mail address: as it was registered, to the letter.
+/// An issuer's e-mail address: as it was registered, to the letter. Of what RFC 5322 admits, what people
+/// have: no quotes, no comments.
 pub(crate) fn issuer(text: &str) -> Result<&str, &'static str> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'%');
-    if text.len() > 254 || !text.contains('@') || !text.bytes().all(plain) {
-        return Err("An issuer is an e-mail address in ASCII of 254 characters at most.");
+    const RULE: &str = "An issuer is an e-mail address: letters, digits and . _ + - before the @, a domain after it.";
+    let (local, domain) = text.split_once('@').ok_or(RULE)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'-');
+    let is_word = |word: &str| (1..=64).contains(&word.len()) && word.bytes().all(plain);
+    let is_label = |label: &str| is_word(label) && !label.contains(['_', '+']);
+    if text.len() > 254 || !local.split('.').all(is_word) || !domain.split('.').all(is_label) {
+        return Err(RULE);
     }
     Ok(text)
 }
@@ -297,3 +342,37 @@ const ISSUER: Scope = Scope::new("issuer");
 const ISSUERS: Index = Index::new(Scope::new("issuers-of-client"), 1, 20);
 /// As many as there are likely to be; beyond that they are parsed again.
 const PARSED: usize = 1000;
+const SPENT: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_address_is_no_issuer() {
+        for text in [
+            "",
+            "@",
+            "a@",
+            "@a",
+            "..@",
+            "a@b..c",
+            "a b@c",
+            "a\"<b>@c",
+            "a/b@c",
+            "a@b@c",
+            "é@b",
+            "a@b_c",
+            &format!("{}@b", "a".repeat(65)),
+        ] {
+            assert!(issuer(text).is_err(), "{text}");
+        }
+        for text in [
+            "billing@example.org",
+            "a.b+c_d-e@x-1.example",
+            "root@localhost",
+        ] {
+            assert_eq!(issuer(text), Ok(text));
+        }
+    }
+}

@@ -195,7 +195,8 @@ impl SigningSecrets {
             refuse_unless_rotatable(&life, record.previous.as_ref().map(|held| held.until), now)?;
             let until = now.saturating_add(grace).min(life.expires_at());
             let secret = std::mem::replace(&mut record.current, current.clone());
-            record.previous = (until > now).then(|| Previous {
+            // Also where its grace is none: that a rotation was just done is what holds the next one up.
+            record.previous = Some(Previous {
                 secret,
                 until: until.as_unix_nanos(),
             });
@@ -230,6 +231,25 @@ impl SigningSecrets {
             Ok(())
         };
         self.change((client, id), now, revoke).await
+    }
+
+    /// Forgets a secret that counts no more, so that the list has room.
+    pub(crate) async fn forget(
+        &self,
+        (client, id): (&str, &str),
+        max_age: Duration,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let owner = client.to_owned();
+        let over = move |record: &SigningSecret| {
+            if record.client != owner {
+                return Err(RecordError::Unknown("There is no such key."));
+            }
+            refuse_unless_over(&record.life(max_age), now)
+        };
+        self.records.remove(id, now, over).await?;
+        let removed = IDS.remove(&self.store, client.as_bytes(), id.as_bytes(), now);
+        Ok(removed.await?)
     }
 
     async fn change(
@@ -287,12 +307,23 @@ pub(crate) fn refuse_unless_rotatable(
     if life.state(now) == State::Revoked {
         return Err(RecordError::Conflict("The key is revoked: make a new one."));
     }
-    if previous_until.is_some_and(|until| until > now.as_unix_nanos()) {
+    let settled = life.made_at.saturating_add(SETTLING).as_unix_nanos();
+    if previous_until.is_some_and(|until| until.max(settled) > now.as_unix_nanos()) {
         return Err(RecordError::Conflict(
-            "The key before still counts: end its grace first, or wait for it.",
+            "The key before still counts, or was replaced just now: end its grace first, or wait for it.",
         ));
     }
     Ok(())
+}
+
+/// Refuses to forget what still counts.
+pub(crate) fn refuse_unless_over(life: &Life, now: Timestamp) -> Result<(), RecordError> {
+    match life.state(now) {
+        State::Revoked | State::Expired => Ok(()),
+        State::Active | State::RotateSoon => Err(RecordError::Conflict(
+            "The key still counts: revoke it first.",
+        )),
+    }
 }
 
 /// 32 random bytes as URL-safe text; the text's own bytes are the key.
@@ -306,6 +337,8 @@ fn place(id: &str) -> Key {
 }
 
 pub(crate) const PREFIX: &str = "sk-";
+/// Of two rotations at once the second must not end what the first has just shown.
+const SETTLING: Duration = Duration::from_secs(10);
 const SIGNING: Scope = Scope::new("signing-secret");
 /// Up to 20 for each client.
 const IDS: Index = Index::new(Scope::new("signing-secret-ids"), 1, 20);
@@ -345,6 +378,63 @@ mod tests {
         ));
         secrets.end_grace(key, NOW).await.unwrap();
         assert!(secrets.rotate(key, spans, NOW).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn without_a_grace_a_second_rotation_at_once_does_not_end_what_the_first_has_shown() {
+        let secrets = secrets();
+        let (made, _) = secrets
+            .create(("billing", Form::V1, "a"), NOW)
+            .await
+            .unwrap();
+        let key = ("billing", made.id.as_str());
+        let spans = (Duration::ZERO, 90 * DAY);
+        let (rotated, _) = secrets.rotate(key, spans, NOW).await.unwrap();
+        assert_eq!(rotated.listed(spans.1, NOW).previous_until, Some(NOW));
+        let again = secrets.rotate(key, spans, NOW).await;
+        assert!(matches!(
+            again,
+            Err(SecretError::Record(RecordError::Conflict(_)))
+        ));
+        assert!(
+            secrets
+                .rotate(key, spans, NOW.saturating_add(SETTLING))
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_counts_no_more_is_forgotten_and_makes_room_and_nothing_else_is() {
+        let secrets = secrets();
+        let mut last = String::new();
+        for _ in 0..20 {
+            let (made, _) = secrets
+                .create(("billing", Form::V1, "a"), NOW)
+                .await
+                .unwrap();
+            last = made.id;
+        }
+        assert!(
+            secrets
+                .create(("billing", Form::V1, "a"), NOW)
+                .await
+                .is_err()
+        );
+        let (key, age) = (("billing", last.as_str()), 90 * DAY);
+        let counts = secrets.forget(key, age, NOW).await;
+        assert!(matches!(counts, Err(RecordError::Conflict(_))));
+        secrets.revoke(key, NOW).await.unwrap();
+        let theirs = secrets.forget(("orders", &last), age, NOW).await;
+        assert!(matches!(theirs, Err(RecordError::Unknown(_))));
+        assert_eq!(secrets.forget(key, age, NOW).await, Ok(()));
+        assert_eq!(secrets.get(&last, NOW).await, Ok(None));
+        assert!(
+            secrets
+                .create(("billing", Form::V1, "a"), NOW)
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test]

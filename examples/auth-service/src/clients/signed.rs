@@ -6,11 +6,12 @@ use std::sync::Arc;
 use http::request;
 use portcullis::core::{Reason, Timestamp};
 use portcullis::hmac_signing::{KeyId, Secrets, SignedRequest};
-use portcullis::tower::{Admitted, Gate, Refusal, SecretDirectory};
+use portcullis::tower::{Admitted, Gate, NamedKey, Refusal, SecretDirectory};
 
 use super::Client;
 use super::bearer::{counts, enabled};
 use super::caller::{ClientCaller, refusal};
+use super::key::State;
 use super::secret::Form;
 use crate::app::App;
 
@@ -28,9 +29,9 @@ impl fmt::Debug for ClientSecrets {
     }
 }
 
-/// The client whose key a request names; proved once the signature holds.
+/// The client whose key a request names, and how that key stands; proved once the signature holds.
 #[derive(Clone)]
-struct Claimed(Client);
+struct Claimed(Client, State);
 
 impl SecretDirectory for ClientSecrets {
     async fn find(
@@ -40,6 +41,7 @@ impl SecretDirectory for ClientSecrets {
         now: Timestamp,
     ) -> Result<Option<Secrets>, Refusal> {
         let machines = &self.app.machines;
+        head.extensions.insert(NamedKey::new(key_id.as_str()));
         let found = machines.secrets.get(key_id.as_str(), now).await;
         let Some(held) = found
             .map_err(refusal)?
@@ -48,17 +50,16 @@ impl SecretDirectory for ClientSecrets {
             return Ok(None);
         };
         let client = machines.named(&held.client, head, now).await?;
-        // A key's id is random and no secret; whether it counts is what the log learns, and the answer is
-        // that of a key that is not there.
-        counts(held.life(machines.settings.max_age()).state(now))?;
-        enabled(client.enabled)?;
-        head.extensions.insert(Claimed(client));
+        // Told after the signature, to whoever holds the secret: by bytes and by time a key that counts no
+        // more is to everybody else one whose signature is wrong.
+        let state = held.life(machines.settings.max_age()).state(now);
+        head.extensions.insert(Claimed(client, state));
         let secrets = machines.secrets.open(&held);
         Ok(Some(secrets.map_err(|_| Reason::Internal)?))
     }
 }
 
-/// Admits what a signature layer before it verified, and leaves a [`ClientCaller`] in the extensions.
+/// Admits what a signature layer before it verified, of a key and a client that count, and leaves a [`ClientCaller`] in the extensions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignedClientGate;
 
@@ -69,9 +70,11 @@ impl Gate for SignedClientGate {
         let signed = head.extensions.get::<SignedRequest>();
         let claimed = head.extensions.get::<Claimed>();
         // Without a signature layer before it this was put together wrongly.
-        let (Some(signed), Some(Claimed(client))) = (signed, claimed) else {
+        let (Some(signed), Some(Claimed(client, state))) = (signed, claimed) else {
             return Err(Refusal::new(Reason::Internal));
         };
+        counts(*state)?;
+        enabled(client.enabled)?;
         let caller = ClientCaller {
             client: client.clone(),
             key: signed.key_id().as_str().to_owned(),

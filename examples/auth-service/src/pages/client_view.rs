@@ -110,6 +110,8 @@ pub(crate) struct KeyRow {
     /// Until when the secret before the present one counts.
     pub(crate) previous: Option<Moment>,
     pub(crate) revoked: Option<Moment>,
+    /// Whether it counts no more, and may be taken off the list.
+    pub(crate) over: bool,
 }
 
 /// What is known of a key's last use.
@@ -170,6 +172,6 @@ pub(crate) struct SecretPage<'a> {
     /// What a request names the secret by, where it does.
     pub(crate) key_id: Option<String>,
     /// Its name in an environment.
-    pub(crate) variable: &'static str,
+    pub(crate) variable: String,
     pub(crate) how: &'static str,
 }

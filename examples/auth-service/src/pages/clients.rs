@@ -338,6 +338,7 @@ fn notice(done: &str) -> Option<&'static str> {
         "rotated" => "The new public key counts.",
         "ended" => "The one before is refused from now on.",
         "revoked" => "The key is revoked.",
+        "forgotten" => "The key is off the list.",
         "unused" => "The API keys that nobody used are revoked.",
         "again" => AGAIN,
         _ => return None,

@@ -26,6 +26,7 @@ pub(crate) fn row(key: &ListedKey, now: Timestamp) -> KeyRow {
         state: tag(key.state),
         previous: counting_before(key, now).map(words::minute),
         revoked: key.revoked_at.map(words::day),
+        over: matches!(key.state, State::Revoked | State::Expired),
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) enum Act {
     Rotate,
     EndGrace,
     Revoke,
+    Forget,
 }
 
 /// Which key, and what.
@@ -75,6 +76,12 @@ async fn question(
             ("End the grace?", text.to_owned(), button, true)
         }
         Act::Revoke => ("Revoke this key?", REVOKED.to_owned(), Some("Revoke"), true),
+        Act::Forget => {
+            let over = matches!(key.state, KeyState::Revoked | KeyState::Expired);
+            let text = if over { FORGOTTEN } else { NOT_OVER };
+            let button = over.then_some("Forget");
+            ("Forget this key?", text.to_owned(), button, false)
+        }
     };
     let rotated = *act == Act::Rotate;
     Ok(AskPage {
@@ -104,6 +111,7 @@ impl Act {
             Self::Rotate => "rotate",
             Self::EndGrace => "end-grace",
             Self::Revoke => "revoke",
+            Self::Forget => "forget",
         }
     }
 }
@@ -149,6 +157,7 @@ pub(crate) async fn act(
         Act::Rotate => return rotate(&app, around, by, (&path, &answer), &origin).await,
         Act::EndGrace => app.end_grace(by, key, &origin).await.map(|()| "ended"),
         Act::Revoke => app.revoke_key(by, key, &origin).await.map(|()| "revoked"),
+        Act::Forget => app.forget_key(by, key, &origin).await.map(|()| "forgotten"),
     };
     match done {
         Ok(done) => Ok(to_client(client, done)),
@@ -281,6 +290,9 @@ const REVOKED: &str = "Whatever still uses it is refused from the next request o
                        back: a machine needs a new key then.";
 const REVOKED_ALL: &str = "What uses one after all is refused from the next request on. That cannot be \
                            taken back.";
+const FORGOTTEN: &str = "It counts no more. It leaves this list, which has room for twenty of each kind; what it \
+                         did stays in the audit log.";
+const NOT_OVER: &str = "It still counts: revoke it first.";
 const GRACE: &str = "The one before the present one is refused from the next request on; the present one \
                      counts on. Do so once every machine has the new one, or when the old one was seen by \
                      somebody else.";

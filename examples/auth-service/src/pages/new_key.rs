@@ -191,11 +191,7 @@ pub(crate) fn shown_once(
         secret: std::str::from_utf8(secret.expose()).unwrap_or_default(),
         label: words::visible(&key.label),
         key_id: signing.then(|| key.id.clone()),
-        variable: if signing {
-            "PORTCULLIS_SIGNING_SECRET"
-        } else {
-            "PORTCULLIS_API_KEY"
-        },
+        variable: variable(client, signing),
         how: match form_of(key).filter(|_| signing) {
             None => BY_TOKEN,
             Some(Form::V1) => BY_V1,
@@ -205,13 +201,20 @@ pub(crate) fn shown_once(
     })
 }
 
+/// What a client reads it from: a prefix of its own, and what it is.
+fn variable(client: &str, signing: bool) -> String {
+    let prefix = client.to_ascii_uppercase().replace('-', "_");
+    let what = if signing { "API_SECRET" } else { "API_KEY" };
+    format!("{prefix}_{what}")
+}
+
 pub(crate) const SENT_BEFORE: &str = "This form was sent before, and what it asked for is not done twice. \
                                       If the key is in the list and its secret is lost, rotate it.";
 const BY_TOKEN: &str = "The client sends it in X-API-Key to POST /v1/token, and calls with the token that \
                         it is given there.";
-const BY_V1: &str = "Calls to /v1/signed are signed with it, over the whole request. docs/signing.md has the \
-                     format, and signers to copy.";
-const BY_BODY: &str = "Calls to /v1/webhook are signed with it, over the timestamp and the body. \
-                       docs/signing.md has the format, and signers to copy.";
-const BY_LINES: &str = "Calls to /v1/lines are signed with it, over method, address and body in lines. \
-                        docs/signing.md has the format.";
+const BY_V1: &str = "Calls to /v1/signed are signed with it, over the whole request; its characters, as they \
+                     stand, are the key's bytes. docs/signing.md has the format, and signers to copy.";
+const BY_BODY: &str = "Calls to /v1/webhook are signed with it, over the timestamp and the body; its characters, \
+                       as they stand, are the key's bytes. docs/signing.md has the format, and signers to copy.";
+const BY_LINES: &str = "Calls to /v1/lines are signed with it, over method, address and body in lines; its \
+                        characters, as they stand, are the key's bytes. docs/signing.md has the format.";

@@ -27,7 +27,7 @@ fn is_of_a_client(path: &str) -> bool {
     let (client, rest) = rest.split_once('/').unwrap_or((rest, ""));
     let known = match rest.split('/').collect::<Vec<_>>().as_slice() {
         [""] | ["revoke-unused"] => true,
-        ["keys", key, "rotate" | "end-grace" | "revoke"] => is_a_key(key),
+        ["keys", key, "rotate" | "end-grace" | "revoke" | "forget"] => is_a_key(key),
         _ => false,
     };
     known && client_name(client).is_ok()

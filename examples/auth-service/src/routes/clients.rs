@@ -15,7 +15,7 @@ use crate::answer::{Content, No, private};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::clients::acts::{MadeKey, Wanted};
-use crate::clients::key::ListedKey;
+use crate::clients::key::{ListedKey, State as KeyState};
 use crate::clients::secret::Form;
 use crate::clients::{Client, Tier};
 use crate::origin::Origin;
@@ -40,8 +40,14 @@ pub(crate) async fn client(
     let keys = app.machines.keys(&id, now).await?;
     let mut answer = shown(&client);
     if let Some(members) = answer.as_object_mut() {
-        let keys = keys.iter().map(|key| key.to_json(now));
-        members.insert("keys".into(), keys.collect());
+        let counts =
+            |key: &&ListedKey| matches!(key.state, KeyState::Active | KeyState::RotateSoon);
+        let active = keys.iter().filter(counts).map(|key| Value::from(&*key.id));
+        members.insert("active_keys".into(), active.collect());
+        members.insert(
+            "keys".into(),
+            keys.iter().map(|key| key.to_json(now)).collect(),
+        );
     }
     Ok(private(Json(answer)))
 }
@@ -208,6 +214,18 @@ pub(crate) async fn revoke_key(
     Path((client, key)): Path<(String, String)>,
 ) -> Result<StatusCode, No> {
     app.revoke_key(&caller.user.name, (&client, &key), &origin)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a key that counts no more off the list.
+pub(crate) async fn forget_key(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    Extension(caller): Extension<Caller>,
+    Path((client, key)): Path<(String, String)>,
+) -> Result<StatusCode, No> {
+    app.forget_key(&caller.user.name, (&client, &key), &origin)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

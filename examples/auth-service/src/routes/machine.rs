@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -17,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{BODY_BYTES, CLOCK};
-use crate::answer::{No, private};
+use crate::answer::{No, Raw, private};
 use crate::app::App;
 use crate::clients::bearer::{ApiKeyGate, ClientTokenGate, KeyHolder};
 use crate::clients::caller::ClientCaller;
@@ -38,9 +37,10 @@ use crate::site;
 /// What is wrong with the limits, the audience or the origin.
 pub(crate) fn routes(app: &Arc<App>, door: Limited) -> Result<Router<Arc<App>>, Fault> {
     let limit = ClientLimitGate::new(&app.settings.clients)?;
+    let keyed = door.clone().token(ApiKeyGate(Arc::clone(app)));
     let token = Router::new()
         .route("/v1/token", post(token))
-        .route_layer(door.clone().token(ApiKeyGate(Arc::clone(app))).layer(CLOCK));
+        .route_layer(keyed.check(limit.clone()).layer(CLOCK));
     let bearer = door.clone().token(ClientTokenGate(Arc::clone(app)));
     let proven = Router::new()
         .route("/v1/client/me", get(me))
@@ -161,7 +161,7 @@ pub(crate) async fn me(
 /// What the service received, for whoever writes a client: the body's length and digest.
 pub(crate) async fn echo(
     Extension(caller): Extension<ClientCaller>,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Response, No> {
     caller.require_scope("echo")?;
     Ok(private(Json(json!({

@@ -50,6 +50,7 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, Fault> {
     let site = site::site(&app.settings)?;
     let proxies = OnlyProxies::of(&app.settings)?;
     let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), CLOCK)?;
+    tokio::spawn(log::unrecorded(record.clone()));
     Ok(Router::new()
         .merge(gates.front())
         .merge(gates.tokens())
@@ -211,6 +212,7 @@ impl Gates {
             .route(key, delete(clients::revoke_key))
             .route(&format!("{key}/rotate"), post(clients::rotate_key))
             .route(&format!("{key}/end-grace"), post(clients::end_grace))
+            .route(&format!("{key}/forget"), post(clients::forget_key))
             .route_layer(stepped_up.layer(CLOCK))
             .merge(seen)
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::browser::{self, Browser};
 use crate::element::Element;
 use crate::looks::{Album, DESK};
-use crate::support::{ADMIN_PASSWORD, Client, Factor, Service, UNLIMITED, data, raw};
+use crate::support::{ADMIN_PASSWORD, Client, Factor, Service, data, raw, unlimited};
 
 #[test]
 fn a_client_and_its_keys_come_and_go_without_script() {
@@ -13,7 +13,8 @@ fn a_client_and_its_keys_come_and_go_without_script() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(&data(&folder), UNLIMITED);
+    let flags = unlimited(&["--standard-per-second=1000", "--premium-per-second=1000"]);
+    let service = Service::start(&data(&folder), &flags);
     let client = Client(service.address);
     let admin = client.take_over("admin", &service.one_time_password(), ADMIN_PASSWORD);
     let factor = client.enrol(&admin.text("access_token"));
@@ -219,7 +220,7 @@ impl<'story> Visitor<'story> {
         self.shows("public-key-rotate");
         self.browser.fill("pem", PUBLIC_KEY);
         self.browser.press("Rotate");
-        self.reads("That is the key that is registered.");
+        self.reads("That key is or was registered");
         self.browser.follow("Back to billing");
     }
 
@@ -263,8 +264,13 @@ impl<'story> Visitor<'story> {
         assert_eq!(self.token(key), 401);
         let row = self.key("order import");
         assert!(row.text().contains("Revoked"), "{}", row.text());
-        assert!(row.find_all("a").is_empty(), "nothing more can be done");
+        let left: Vec<String> = row.find_all("a").iter().map(Element::text).collect();
+        assert_eq!(left, ["Forget"], "nothing else can be done");
         self.shows("client-key-revoked");
+        self.asks("order import", "Forget");
+        self.shows("api-key-forget");
+        self.browser.press("Forget");
+        self.reads("The key is off the list.");
     }
 
     fn edits_the_networks(&self) {

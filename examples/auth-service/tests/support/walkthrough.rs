@@ -50,7 +50,15 @@ fn the_walkthrough_ends_in_success() {
     assert!(told.status.success(), "{story}\n{trouble}");
     assert!(story.trim_end().ends_with("The story held."), "{story}");
     // It ends up in logs and in questions: what can be scanned is as secret as what can be typed.
-    for secret in ["<path", "otpauth", "iVBOR", "eyJ", "prt1_", "pch1_"] {
+    for secret in [
+        "<path",
+        "otpauth",
+        "iVBOR",
+        "eyJ",
+        "prt1_",
+        "pch1_",
+        "portcullis_live_",
+    ] {
         assert!(!story.contains(secret), "the story shows {secret}");
     }
 }
