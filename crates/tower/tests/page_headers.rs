@@ -51,6 +51,25 @@ async fn every_page_refuses_scripts_frames_and_guesses_and_keeps_its_own_word() 
     assert_eq!(kept.len(), plain.len());
 }
 
+/// Two years of https for every program of this machine is nothing that a trial may ask for.
+#[tokio::test]
+async fn nothing_binds_localhost_to_tls() {
+    for origin in [
+        "https://localhost",
+        "https://localhost:8443",
+        "https://a.localhost",
+    ] {
+        let given = headers(&Site::https(origin).unwrap(), HeaderMap::new()).await;
+        assert!(!given.contains_key("strict-transport-security"), "{origin}");
+    }
+    let given = headers(
+        &Site::https("https://localhost.example").unwrap(),
+        HeaderMap::new(),
+    )
+    .await;
+    assert!(given.contains_key("strict-transport-security"));
+}
+
 #[tokio::test]
 async fn without_tls_nothing_asks_for_tls() {
     let loopback = Site::loopback("127.0.0.1:8080".parse().unwrap()).unwrap();

@@ -142,7 +142,7 @@ fn the_rig_refuses_a_page_that_owes_its_readers_something() {
     let site = serve();
     let browser = Browser::open();
     let folder = tempfile::tempdir().unwrap();
-    let album = Album::within(folder.path());
+    let album = Album::within(Some(folder.path()));
     let look = |page: &str| {
         browser.goto(&format!("{site}page?{page}"));
         let looked = catch_unwind(AssertUnwindSafe(|| album.page(&browser, "known")));

@@ -29,7 +29,7 @@ use support::{Client, Service, UNLIMITED, binary, data, fails_to_start, send, un
 
 #[test]
 fn pages_and_calls_over_tls_have_hsts_and_a_cookie_of_this_host_and_tls_alone() {
-    let Some(secure) = Secure::start(&[]) else {
+    let Some(secure) = Secure::start(&["--origin=https://login.example"]) else {
         return;
     };
     let page = secure.curl(&["/sign-in"], "").expect(200);

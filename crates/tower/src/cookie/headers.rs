@@ -28,7 +28,7 @@ use super::Site;
 /// | `Cross-Origin-Opener-Policy` | `same-origin` | a window that opened this one cannot reach into it |
 /// | `Cross-Origin-Resource-Policy` | `same-origin` | no other site embeds what is here |
 /// | `Permissions-Policy` | no camera, no microphone, no place, no payment, no device | a page of forms needs none |
-/// | `Strict-Transport-Security` | two years, on https alone | the next visit does not begin without TLS |
+/// | `Strict-Transport-Security` | two years, on https alone and not for `localhost` | the next visit does not begin without TLS |
 ///
 /// The host's other subdomains are not spoken for: that is for whoever runs all of them to say.
 ///
@@ -56,7 +56,8 @@ impl SecurityHeadersLayer {
     /// The headers for the pages of `site`.
     #[must_use]
     pub fn new(site: &Site) -> Self {
-        let tls = site.is_https().then_some(TLS);
+        // The policy knows no port (RFC 6797 §8.3): on localhost it would bind every other program for years.
+        let tls = (site.is_https() && !site.is_this_machine()).then_some(TLS);
         let all = EVERYWHERE.into_iter().chain(tls);
         let all = all.map(|(name, value)| (name, HeaderValue::from_static(value)));
         Self {

@@ -86,6 +86,16 @@ impl Site {
         self.is_https
     }
 
+    /// Whether it is this machine's by name: what a browser keeps of that name counts for every program here.
+    pub(crate) fn is_this_machine(&self) -> bool {
+        let here = |origin: &String| {
+            let host = origin.split_once("://").map_or("", |(_, host)| host);
+            let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+            name == "localhost" || name.ends_with(".localhost")
+        };
+        self.origins.iter().any(here)
+    }
+
     /// Whether a request's `Origin` is this site's. `null`, which a browser sends for pages that must
     /// not be told apart, never is.
     pub(crate) fn is_own(&self, origin: &[u8]) -> bool {

@@ -18,38 +18,42 @@ use crate::element::Element;
 
 /// The pages that were looked at, as pictures in a folder.
 pub struct Album {
-    folder: PathBuf,
+    /// Where pictures go, if they are asked for: taking them is half of what a page costs.
+    folder: Option<PathBuf>,
     shown: Cell<u32>,
 }
 
 impl Album {
-    /// In the folder that `PORTCULLIS_SCREENSHOTS` names, or among Cargo's own.
+    /// In the folder that `PORTCULLIS_SCREENSHOTS` names; without it pages are looked at, and not pictured.
     pub fn new() -> Self {
-        let named = std::env::var_os("PORTCULLIS_SCREENSHOTS").map(PathBuf::from);
-        let own = || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
-        Self::within(&named.unwrap_or_else(own))
+        let folder = std::env::var_os("PORTCULLIS_SCREENSHOTS").map(PathBuf::from);
+        if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        Self::within(folder.as_deref())
     }
 
-    pub fn within(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
+    pub fn within(folder: Option<&Path>) -> Self {
         Self {
-            folder: folder.to_owned(),
+            folder: folder.map(Path::to_owned),
             shown: Cell::new(1),
         }
     }
 
-    /// Holds the page shown to what every page owes, and takes its picture on a phone and on a desk;
-    /// where pictures were asked for, in the dark too. The page stays as it was, on a desk.
+    /// Holds the page shown to what every page owes on a phone and on a desk; where pictures were asked for
+    /// takes them, in the dark too. The page stays as it was, on a desk.
     pub fn page(&self, browser: &Browser, name: &str) {
         let number = self.shown.get();
         self.shown.set(number + 1);
         let keep = |of: &str| {
-            let file = self.folder.join(format!("{number:02}-{name}-{of}.png"));
-            std::fs::write(file, browser.page_screenshot()).unwrap();
+            if let Some(folder) = &self.folder {
+                let file = folder.join(format!("{number:02}-{name}-{of}.png"));
+                std::fs::write(file, browser.page_screenshot()).unwrap();
+            }
         };
         browser.set_window(PHONE.0, PHONE.1);
         // For whoever asked for pictures: nothing is checked of it.
-        if std::env::var_os("PORTCULLIS_SCREENSHOTS").is_some() {
+        if self.folder.is_some() {
             browser.set_dark(true);
             keep("dark");
             browser.set_dark(false);
