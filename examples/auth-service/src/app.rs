@@ -21,7 +21,7 @@ use tokio::task::spawn_blocking;
 use tracing::error;
 
 use crate::answer::No;
-use crate::clients::acts::Machines;
+use crate::clients::machines::Machines;
 use crate::keys::RootKey;
 use crate::opening::{Fault, about, make_folder, open_log};
 use crate::settings::Settings;

@@ -12,6 +12,7 @@ use portcullis::tower::{Admitted, Gate, NamedKey, Refusal, bearer_token};
 
 use super::caller::{ClientCaller, ClientClaims, refusal};
 use super::key::State;
+use super::owned::OwnedKey;
 use crate::app::App;
 
 /// Admits a client's token and leaves a [`ClientCaller`] in the extensions.
@@ -55,7 +56,7 @@ impl ClientTokenGate {
         let machines = &self.0.machines;
         let issuer = begun.issuer().to_owned();
         head.extensions.insert(NamedKey::new(&issuer));
-        let found = machines.public_keys.get(&issuer, now).await;
+        let found = machines.public_keys.keys.get(&issuer, now).await;
         let held = found.map_err(refusal)?.ok_or(Reason::ClientUnknown)?;
         let client = machines.named(&held.client, head, now).await?;
         let keys = machines.public_keys.open(&held, now).map_err(refusal)?;

@@ -9,7 +9,7 @@ use portcullis::tower::{NamedClient, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::Client;
-use super::acts::Machines;
+use super::machines::Machines;
 use crate::answer::No;
 use crate::records::RecordError;
 

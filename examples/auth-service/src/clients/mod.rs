@@ -3,7 +3,8 @@
 //! | File | What it is about |
 //! |---|---|
 //! | `mod` | the clients themselves: name, tier, addresses |
-//! | `secret`, `public_key` | what they sign with: shared secrets, sealed at rest, and registered public keys |
+//! | `owned`, `secret`, `public_key` | what they sign with: shared secrets, sealed at rest, and registered public keys |
+//! | `machines` | all kinds of keys, by one name |
 //! | `acts` | what administrators do to clients and their keys |
 //! | `caller`, `bearer`, `signed` | who calls, proved by a token or by a signature |
 //! | `limit` | how often, by tier |
@@ -13,6 +14,8 @@ pub(crate) mod bearer;
 pub(crate) mod caller;
 pub(crate) mod key;
 pub(crate) mod limit;
+pub(crate) mod machines;
+pub(crate) mod owned;
 pub(crate) mod public_key;
 pub(crate) mod secret;
 pub(crate) mod settings;

@@ -10,9 +10,8 @@ use portcullis::jwt::RsaPublicKey;
 use serde::{Deserialize, Serialize};
 
 use super::key::{Kind, Life, ListedKey};
-use super::listed;
-use super::secret::{refuse_unless_over, refuse_unless_rotatable};
-use crate::records::{RecordError, Records};
+use super::owned::{OwnedKey, OwnedKeys};
+use crate::records::RecordError;
 
 /// A registered public key at rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,21 +46,36 @@ struct Previous {
     until: u64,
 }
 
-impl PublicKey {
-    pub(crate) fn life(&self, max_age: Duration) -> Life {
+impl OwnedKey for PublicKey {
+    fn client(&self) -> &str {
+        &self.client
+    }
+
+    fn life(&self, max_age: Duration) -> Life {
         Life {
             made_at: Timestamp::from_unix_nanos(self.current.made_at),
             revoked_at: self.revoked_at.map(Timestamp::from_unix_nanos),
             max_age,
         }
     }
+
+    fn previous_until(&self) -> Option<u64> {
+        self.previous.as_ref().map(|previous| previous.until)
+    }
+
+    fn end_grace(&mut self) {
+        self.previous = None;
+    }
+
+    fn revoke(&mut self, at: u64) {
+        self.revoked_at.get_or_insert(at);
+    }
 }
 
 /// All registered public keys, in the store.
 #[derive(Clone)]
 pub(crate) struct PublicKeys {
-    store: AnyStore,
-    records: Records<PublicKey>,
+    pub(crate) keys: OwnedKeys<PublicKey>,
     /// Keys by their text, for parsing one costs as much as a verification.
     parsed: Arc<Mutex<HashMap<String, RsaPublicKey>>>,
 }
@@ -69,10 +83,8 @@ pub(crate) struct PublicKeys {
 impl PublicKeys {
     /// The keys kept in `store`.
     pub(crate) fn new(store: AnyStore) -> Self {
-        let records = Records::new(store.clone(), ISSUER, "There is no such key.");
         Self {
-            store,
-            records,
+            keys: OwnedKeys::new(store, ISSUER, ISSUERS),
             parsed: Arc::default(),
         }
     }
@@ -94,14 +106,11 @@ impl PublicKeys {
             spent: Vec::new(),
         };
         let fingerprint = key.fingerprint();
-        ISSUERS
-            .insert(&self.store, client.as_bytes(), issuer.as_bytes(), now)
-            .await?;
-        match self.records.create(issuer, &record, now).await {
+        match self.keys.create(issuer, &record, now).await {
             Ok(()) => Ok(record),
             Err(RecordError::Taken) => {
                 let replace = move |held: &mut PublicKey| {
-                    if held.client != record.client || held.revoked_at.is_none() {
+                    if held.revoked_at.is_none() {
                         return Err(RecordError::Taken);
                     }
                     refuse_spent(held, &fingerprint)?;
@@ -110,141 +119,40 @@ impl PublicKeys {
                     held.spent = spent;
                     Ok(())
                 };
-                let replaced = self.records.change(issuer, now, replace).await;
-                if replaced == Err(RecordError::Taken) {
-                    self.unlist_unless_its_own(client, issuer, now).await?;
+                match self.keys.change((client, issuer), now, replace).await {
+                    // Another client's: it was put on this one's list for nothing.
+                    Err(RecordError::Unknown(_)) => {
+                        self.keys.unlist(client, issuer, now).await?;
+                        Err(RecordError::Taken)
+                    }
+                    replaced => replaced,
                 }
-                replaced
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The issuer of another client was put on this one's list for nothing.
-    async fn unlist_unless_its_own(
-        &self,
-        client: &str,
-        issuer: &str,
-        now: Timestamp,
-    ) -> Result<(), RecordError> {
-        let held = self.get(issuer, now).await?;
-        if held.is_some_and(|held| held.client != client) {
-            ISSUERS
-                .remove(&self.store, client.as_bytes(), issuer.as_bytes(), now)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// The key of that issuer, whosever it is.
-    pub(crate) async fn get(
-        &self,
-        issuer: &str,
-        now: Timestamp,
-    ) -> Result<Option<PublicKey>, RecordError> {
-        self.records.get(issuer, now).await
-    }
-
-    /// A client's keys.
-    pub(crate) async fn list(
-        &self,
-        client: &str,
-        now: Timestamp,
-    ) -> Result<Vec<PublicKey>, RecordError> {
-        let mut keys = Vec::new();
-        for issuer in listed(&ISSUERS, &self.store, client.as_bytes(), now).await? {
-            let held = self.get(&issuer, now).await?;
-            keys.extend(held.filter(|held| held.client == client));
-        }
-        Ok(keys)
     }
 
     /// Puts a new key in the place of the present one, which still counts for `grace`, and never past its
     /// own end.
     pub(crate) async fn rotate(
         &self,
-        (client, issuer): (&str, &str),
+        of: (&str, &str),
         key: &RsaPublicKey,
-        (grace, max_age): (Duration, Duration),
+        spans: (Duration, Duration),
         now: Timestamp,
     ) -> Result<PublicKey, RecordError> {
-        let (current, fingerprint) = (registered(key, now), key.fingerprint());
-        let change = move |record: &mut PublicKey| {
-            refuse_spent(record, &fingerprint)?;
-            let life = record.life(max_age);
-            refuse_unless_rotatable(&life, record.previous.as_ref().map(|held| held.until), now)?;
-            let until = now.saturating_add(grace).min(life.expires_at());
+        let current = registered(key, now);
+        let change = move |record: &mut PublicKey, until| {
+            refuse_spent(record, &current.fingerprint)?;
             record.spent = spent_with_current(record);
             let before = std::mem::replace(&mut record.current, current.clone());
             record.previous = Some(Previous {
                 pem: before.pem,
-                until: until.as_unix_nanos(),
+                until,
             });
             Ok(())
         };
-        self.change((client, issuer), now, change).await
-    }
-
-    /// Ends the grace of the key before the present one.
-    pub(crate) async fn end_grace(
-        &self,
-        (client, issuer): (&str, &str),
-        now: Timestamp,
-    ) -> Result<PublicKey, RecordError> {
-        let end = |record: &mut PublicKey| {
-            record.previous = None;
-            Ok(())
-        };
-        self.change((client, issuer), now, end).await
-    }
-
-    /// Revokes an issuer's keys, at once.
-    pub(crate) async fn revoke(
-        &self,
-        (client, issuer): (&str, &str),
-        now: Timestamp,
-    ) -> Result<PublicKey, RecordError> {
-        let revoke = move |record: &mut PublicKey| {
-            record.revoked_at.get_or_insert(now.as_unix_nanos());
-            record.previous = None;
-            Ok(())
-        };
-        self.change((client, issuer), now, revoke).await
-    }
-
-    /// Forgets an issuer whose key counts no more: another client may register it then.
-    pub(crate) async fn forget(
-        &self,
-        (client, issuer): (&str, &str),
-        max_age: Duration,
-        now: Timestamp,
-    ) -> Result<(), RecordError> {
-        let owner = client.to_owned();
-        let over = move |record: &PublicKey| {
-            if record.client != owner {
-                return Err(RecordError::Unknown("There is no such key."));
-            }
-            refuse_unless_over(&record.life(max_age), now)
-        };
-        self.records.remove(issuer, now, over).await?;
-        let removed = ISSUERS.remove(&self.store, client.as_bytes(), issuer.as_bytes(), now);
-        Ok(removed.await?)
-    }
-
-    async fn change(
-        &self,
-        (client, issuer): (&str, &str),
-        now: Timestamp,
-        change: impl Fn(&mut PublicKey) -> Result<(), RecordError> + Send + 'static,
-    ) -> Result<PublicKey, RecordError> {
-        let owner = client.to_owned();
-        let change = move |record: &mut PublicKey| {
-            if record.client != owner {
-                return Err(RecordError::Unknown("There is no such key."));
-            }
-            change(record)
-        };
-        self.records.change(issuer, now, change).await
+        self.keys.rotate(of, spans, now, change).await
     }
 
     /// The keys that tokens of this issuer may be signed with now: the present one, and the one before
@@ -275,7 +183,7 @@ impl PublicKeys {
 
     pub(crate) fn listed(record: &PublicKey, max_age: Duration, now: Timestamp) -> ListedKey {
         let life = record.life(max_age);
-        let until = record.previous.as_ref().map(|held| held.until);
+        let until = record.previous_until();
         ListedKey {
             id: record.issuer.clone(),
             kind: Kind::PublicKey,

@@ -9,9 +9,9 @@ use portcullis::core::{
 use portcullis::hmac_signing::{Secrets, SigningKey};
 use serde::{Deserialize, Serialize};
 
-use super::key::{Kind, Life, ListedKey, State};
-use super::listed;
-use crate::records::{RecordError, Records};
+use super::key::{Kind, Life, ListedKey};
+use super::owned::{OwnedKey, OwnedKeys};
+use crate::records::RecordError;
 
 /// What a signed request looks like; a secret signs one form, whatever a request says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +68,12 @@ struct Previous {
     until: u64,
 }
 
-impl SigningSecret {
-    pub(crate) fn life(&self, max_age: Duration) -> Life {
+impl OwnedKey for SigningSecret {
+    fn client(&self) -> &str {
+        &self.client
+    }
+
+    fn life(&self, max_age: Duration) -> Life {
         Life {
             made_at: Timestamp::from_unix_nanos(self.current.made_at),
             revoked_at: self.revoked_at.map(Timestamp::from_unix_nanos),
@@ -77,9 +81,23 @@ impl SigningSecret {
         }
     }
 
+    fn previous_until(&self) -> Option<u64> {
+        self.previous.as_ref().map(|previous| previous.until)
+    }
+
+    fn end_grace(&mut self) {
+        self.previous = None;
+    }
+
+    fn revoke(&mut self, at: u64) {
+        self.revoked_at.get_or_insert(at);
+    }
+}
+
+impl SigningSecret {
     pub(crate) fn listed(&self, max_age: Duration, now: Timestamp) -> ListedKey {
         let life = self.life(max_age);
-        let until = self.previous.as_ref().map(|previous| previous.until);
+        let until = self.previous_until();
         ListedKey {
             id: self.id.clone(),
             kind: Kind::SigningSecret,
@@ -111,18 +129,15 @@ pub(crate) enum SecretError {
 /// All signing secrets, in the store.
 #[derive(Clone, Debug)]
 pub(crate) struct SigningSecrets {
-    store: AnyStore,
-    records: Records<SigningSecret>,
+    pub(crate) keys: OwnedKeys<SigningSecret>,
     sealer: Sealer,
 }
 
 impl SigningSecrets {
     /// The secrets kept in `store`, under that sealer.
     pub(crate) fn new(store: AnyStore, sealer: Sealer) -> Self {
-        let records = Records::new(store.clone(), SIGNING, "There is no such key.");
         Self {
-            store,
-            records,
+            keys: OwnedKeys::new(store, SIGNING, IDS),
             sealer,
         }
     }
@@ -148,124 +163,28 @@ impl SigningSecrets {
             previous: None,
             revoked_at: None,
         };
-        // The list first: a secret outside of it could not be revoked by whoever looks there.
-        let member = record.id.as_bytes();
-        let inserted = IDS
-            .insert(&self.store, client.as_bytes(), member, now)
-            .await;
-        inserted.map_err(RecordError::from)?;
-        self.records.create(&record.id, &record, now).await?;
+        self.keys.create(&record.id, &record, now).await?;
         Ok((record, secret))
-    }
-
-    /// The secret of that id, whosever it is.
-    pub(crate) async fn get(
-        &self,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<Option<SigningSecret>, RecordError> {
-        self.records.get(id, now).await
-    }
-
-    /// A client's secrets.
-    pub(crate) async fn list(
-        &self,
-        client: &str,
-        now: Timestamp,
-    ) -> Result<Vec<SigningSecret>, RecordError> {
-        let mut secrets = Vec::new();
-        for id in listed(&IDS, &self.store, client.as_bytes(), now).await? {
-            secrets.extend(self.get(&id, now).await?);
-        }
-        Ok(secrets)
     }
 
     /// Puts a new secret in the place of the present one, which still counts for `grace`, and never past
     /// its own end.
     pub(crate) async fn rotate(
         &self,
-        (client, id): (&str, &str),
-        (grace, max_age): (Duration, Duration),
+        key: (&str, &str),
+        spans: (Duration, Duration),
         now: Timestamp,
     ) -> Result<(SigningSecret, Secret), SecretError> {
         let secret = new_secret()?;
-        let current = self.seal(id, &secret, now)?;
-        let change = move |record: &mut SigningSecret| {
-            let life = record.life(max_age);
-            refuse_unless_rotatable(&life, record.previous.as_ref().map(|held| held.until), now)?;
-            let until = now.saturating_add(grace).min(life.expires_at());
+        let current = self.seal(key.1, &secret, now)?;
+        let change = move |record: &mut SigningSecret, until| {
             let secret = std::mem::replace(&mut record.current, current.clone());
             // Also where its grace is none: that a rotation was just done is what holds the next one up.
-            record.previous = Some(Previous {
-                secret,
-                until: until.as_unix_nanos(),
-            });
+            record.previous = Some(Previous { secret, until });
             Ok(())
         };
-        let record = self.change((client, id), now, change).await?;
+        let record = self.keys.rotate(key, spans, now, change).await?;
         Ok((record, secret))
-    }
-
-    /// Ends the grace of the secret before the present one.
-    pub(crate) async fn end_grace(
-        &self,
-        (client, id): (&str, &str),
-        now: Timestamp,
-    ) -> Result<SigningSecret, RecordError> {
-        let end = |record: &mut SigningSecret| {
-            record.previous = None;
-            Ok(())
-        };
-        self.change((client, id), now, end).await
-    }
-
-    /// Revokes both secrets of that id, at once.
-    pub(crate) async fn revoke(
-        &self,
-        (client, id): (&str, &str),
-        now: Timestamp,
-    ) -> Result<SigningSecret, RecordError> {
-        let revoke = move |record: &mut SigningSecret| {
-            record.revoked_at.get_or_insert(now.as_unix_nanos());
-            record.previous = None;
-            Ok(())
-        };
-        self.change((client, id), now, revoke).await
-    }
-
-    /// Forgets a secret that counts no more, so that the list has room.
-    pub(crate) async fn forget(
-        &self,
-        (client, id): (&str, &str),
-        max_age: Duration,
-        now: Timestamp,
-    ) -> Result<(), RecordError> {
-        let owner = client.to_owned();
-        let over = move |record: &SigningSecret| {
-            if record.client != owner {
-                return Err(RecordError::Unknown("There is no such key."));
-            }
-            refuse_unless_over(&record.life(max_age), now)
-        };
-        self.records.remove(id, now, over).await?;
-        let removed = IDS.remove(&self.store, client.as_bytes(), id.as_bytes(), now);
-        Ok(removed.await?)
-    }
-
-    async fn change(
-        &self,
-        (client, id): (&str, &str),
-        now: Timestamp,
-        change: impl Fn(&mut SigningSecret) -> Result<(), RecordError> + Send + 'static,
-    ) -> Result<SigningSecret, RecordError> {
-        let owner = client.to_owned();
-        let change = move |record: &mut SigningSecret| {
-            if record.client != owner {
-                return Err(RecordError::Unknown("There is no such key."));
-            }
-            change(record)
-        };
-        self.records.change(id, now, change).await
     }
 
     /// The live secrets of a record that counts, for a verifier.
@@ -297,35 +216,6 @@ impl SigningSecrets {
     }
 }
 
-/// What may be rotated: what counts, and has no rotation under way. A second one would cut off whoever
-/// still uses the secret before.
-pub(crate) fn refuse_unless_rotatable(
-    life: &Life,
-    previous_until: Option<u64>,
-    now: Timestamp,
-) -> Result<(), RecordError> {
-    if life.state(now) == State::Revoked {
-        return Err(RecordError::Conflict("The key is revoked: make a new one."));
-    }
-    let settled = life.made_at.saturating_add(SETTLING).as_unix_nanos();
-    if previous_until.is_some_and(|until| until.max(settled) > now.as_unix_nanos()) {
-        return Err(RecordError::Conflict(
-            "The key before still counts, or was replaced just now: end its grace first, or wait for it.",
-        ));
-    }
-    Ok(())
-}
-
-/// Refuses to forget what still counts.
-pub(crate) fn refuse_unless_over(life: &Life, now: Timestamp) -> Result<(), RecordError> {
-    match life.state(now) {
-        State::Revoked | State::Expired => Ok(()),
-        State::Active | State::RotateSoon => Err(RecordError::Conflict(
-            "The key still counts: revoke it first.",
-        )),
-    }
-}
-
 /// 32 random bytes as URL-safe text; the text's own bytes are the key.
 fn new_secret() -> Result<Secret, EntropyUnavailable> {
     let random = Secret::generate::<32>()?;
@@ -337,8 +227,6 @@ fn place(id: &str) -> Key {
 }
 
 pub(crate) const PREFIX: &str = "sk-";
-/// Of two rotations at once the second must not end what the first has just shown.
-const SETTLING: Duration = Duration::from_secs(10);
 const SIGNING: Scope = Scope::new("signing-secret");
 /// Up to 20 for each client.
 const IDS: Index = Index::new(Scope::new("signing-secret-ids"), 1, 20);
@@ -346,6 +234,8 @@ const IDS: Index = Index::new(Scope::new("signing-secret-ids"), 1, 20);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::key::State;
+    use crate::clients::owned::SETTLING;
     use portcullis::core::Memory;
 
     const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -376,7 +266,7 @@ mod tests {
             again,
             Err(SecretError::Record(RecordError::Conflict(_)))
         ));
-        secrets.end_grace(key, NOW).await.unwrap();
+        secrets.keys.end_grace(key, NOW).await.unwrap();
         assert!(secrets.rotate(key, spans, NOW).await.is_ok());
     }
 
@@ -422,13 +312,13 @@ mod tests {
                 .is_err()
         );
         let (key, age) = (("billing", last.as_str()), 90 * DAY);
-        let counts = secrets.forget(key, age, NOW).await;
+        let counts = secrets.keys.forget(key, age, NOW).await;
         assert!(matches!(counts, Err(RecordError::Conflict(_))));
-        secrets.revoke(key, NOW).await.unwrap();
-        let theirs = secrets.forget(("orders", &last), age, NOW).await;
+        secrets.keys.revoke(key, NOW).await.unwrap();
+        let theirs = secrets.keys.forget(("orders", &last), age, NOW).await;
         assert!(matches!(theirs, Err(RecordError::Unknown(_))));
-        assert_eq!(secrets.forget(key, age, NOW).await, Ok(()));
-        assert_eq!(secrets.get(&last, NOW).await, Ok(None));
+        assert_eq!(secrets.keys.forget(key, age, NOW).await, Ok(()));
+        assert_eq!(secrets.keys.get(&last, NOW).await, Ok(None));
         assert!(
             secrets
                 .create(("billing", Form::V1, "a"), NOW)
@@ -445,9 +335,13 @@ mod tests {
             .await
             .unwrap();
         let unknown = RecordError::Unknown("There is no such key.");
-        let theirs = secrets.revoke(("orders", &made.id), NOW).await;
+        let theirs = secrets.keys.revoke(("orders", &made.id), NOW).await;
         assert_eq!(theirs.map(drop), Err(unknown));
-        let revoked = secrets.revoke(("billing", &made.id), NOW).await.unwrap();
+        let revoked = secrets
+            .keys
+            .revoke(("billing", &made.id), NOW)
+            .await
+            .unwrap();
         assert_eq!(revoked.life(DAY).state(NOW), State::Revoked);
         let rotated = secrets.rotate(("billing", &made.id), (DAY, DAY), NOW).await;
         assert!(matches!(

@@ -12,6 +12,7 @@ use super::Client;
 use super::bearer::{counts, enabled};
 use super::caller::{ClientCaller, refusal};
 use super::key::State;
+use super::owned::OwnedKey;
 use super::secret::Form;
 use crate::app::App;
 
@@ -42,7 +43,7 @@ impl SecretDirectory for ClientSecrets {
     ) -> Result<Option<Secrets>, Refusal> {
         let machines = &self.app.machines;
         head.extensions.insert(NamedKey::new(key_id.as_str()));
-        let found = machines.secrets.get(key_id.as_str(), now).await;
+        let found = machines.secrets.keys.get(key_id.as_str(), now).await;
         let Some(held) = found
             .map_err(refusal)?
             .filter(|held| held.form == self.form)
