@@ -1,4 +1,8 @@
 //! A check of the in-process limiter and of the limiter over memory, beside a map behind a lock.
+//!
+//! `--features peers` adds `governor`, keyed, over its default map and over the same map under foldhash
+//! (`foldhash::fast::RandomState`): on one thread and on two, with the instant handed in and with each
+//! side's own clock read in every call.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -118,6 +122,251 @@ fn rate_limit(criterion: &mut Criterion) {
             },
         );
     }
+    #[cfg(feature = "peers")]
+    peers::compare();
+}
+
+#[cfg(feature = "peers")]
+mod peers {
+    use std::cell::Cell;
+    use std::hash::{BuildHasher, RandomState};
+    use std::hint::black_box;
+    use std::num::NonZeroU32;
+    use std::sync::Barrier;
+    use std::time::{Duration, Instant};
+
+    use governor::RateLimiter;
+    use governor::clock::{Clock, DefaultClock};
+    use governor::middleware::NoOpMiddleware;
+    use governor::nanos::Nanos;
+    use governor::state::keyed::DashMapStateStore;
+    use portcullis_core::{Clock as _, SystemClock, Timestamp};
+    use portcullis_rate_limit::{Limiter, LimiterPolicy, Quota};
+
+    use super::START;
+
+    type Key = [u8; 8];
+    type Governor<S, C> =
+        RateLimiter<Key, DashMapStateStore<Key, S>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+    pub(super) fn compare() {
+        for (name, keys) in [("hot", 1), ("10000", 10_000), ("1000000", 1_000_000)] {
+            for admits in [true, false] {
+                let refused = if admits { "" } else { "-refused" };
+                let case = Case {
+                    name: format!("{name}{refused}"),
+                    keys,
+                    admits,
+                };
+                case.against::<RandomState>("governor");
+                case.against::<foldhash::fast::RandomState>("governor-foldhash");
+            }
+        }
+    }
+
+    struct Case {
+        name: String,
+        keys: u64,
+        /// A unit back every nanosecond; or else one an hour, spent before the first round.
+        admits: bool,
+    }
+
+    impl Case {
+        fn against<S: BuildHasher + Clone + Default + Send + Sync>(&self, peer: &str) {
+            GIVEN.set(START);
+            let ours = self.ours(|ours, key, now| ours.check(&key, now).is_admitted());
+            let theirs = self.theirs::<S, _>(Given);
+            for threads in [1, 2] {
+                self.ratio(
+                    &format!("{}/{threads}t/now-given", self.name),
+                    peer,
+                    threads,
+                    |key, now| ours.check(&key, now),
+                    |key, _| theirs.check_key(&key),
+                );
+            }
+            drop((ours, theirs));
+            let ours = self.ours(|ours, key, _| ours.check(&key, SystemClock.now()).is_admitted());
+            let theirs = self.theirs::<S, _>(DefaultClock::default());
+            for threads in [1, 2] {
+                self.ratio(
+                    &format!("{}/{threads}t/clock-read", self.name),
+                    peer,
+                    threads,
+                    |key, _| ours.check(&key, SystemClock.now()),
+                    |key, _| theirs.check_key(&key),
+                );
+            }
+        }
+
+        /// A limiter that knows every key, with the room that `LimiterPolicy::keys` advises.
+        fn ours(&self, check: impl Fn(&Limiter, Key, Timestamp) -> bool) -> Limiter {
+            let quota = if self.admits {
+                Quota::per_second(MOST.get()).unwrap()
+            } else {
+                Quota::per(1, Duration::from_secs(3600)).unwrap()
+            };
+            let policy =
+                LimiterPolicy::keys(usize::try_from(self.keys * 3 / 2).unwrap().max(1)).unwrap();
+            self.filled("ours", || Limiter::new(quota, policy), check)
+        }
+
+        fn theirs<S: BuildHasher + Clone + Default, C: Clock>(&self, clock: C) -> Governor<S, C> {
+            let quota = if self.admits {
+                governor::Quota::per_second(MOST)
+            } else {
+                governor::Quota::per_hour(NonZeroU32::MIN)
+            };
+            self.filled(
+                "governor",
+                || RateLimiter::dashmap_with_clock_and_hasher(quota, clock, S::default()),
+                |theirs, key, _| theirs.check_key(&key).is_ok(),
+            )
+        }
+
+        #[expect(clippy::print_stdout, reason = "the report is made from these lines")]
+        fn filled<T>(
+            &self,
+            side: &str,
+            make: impl FnOnce() -> T,
+            check: impl Fn(&T, Key, Timestamp) -> bool,
+        ) -> T {
+            let mut made = None;
+            let mut refused = 0_u64;
+            let spent = allocation_counter::measure(|| {
+                let limiter = made.insert(make());
+                for (key, _) in Turns::new(self.keys, 0).take(usize::try_from(self.keys).unwrap()) {
+                    refused += u64::from(!check(limiter, key, Timestamp::from_unix_nanos(START)));
+                }
+            });
+            // A set of ours may be full of exhausted keys: then its newcomers are refused, and counted.
+            assert!(refused * 1_000 <= self.keys, "{refused} of {}", self.keys);
+            if self.keys > 1 {
+                let bytes = spent.bytes_current / i64::try_from(self.keys).unwrap();
+                println!("# rate_limit bytes/key {} {side} {bytes}", self.name);
+            }
+            made.unwrap()
+        }
+
+        /// Both sides in turn, on one thread or several at once.
+        #[expect(clippy::print_stdout, reason = "the report is made from these lines")]
+        fn ratio<A, B>(
+            &self,
+            name: &str,
+            peer: &str,
+            threads: u64,
+            ours: impl Fn(Key, Timestamp) -> A + Sync,
+            theirs: impl Fn(Key, Timestamp) -> B + Sync,
+        ) {
+            let turns = || -> Vec<Turns> {
+                let starts = (0..threads).map(|thread| thread * self.keys / threads);
+                starts.map(|at| Turns::new(self.keys, at)).collect()
+            };
+            let (mut our_turns, mut their_turns) = (turns(), turns());
+            let (mut our_rounds, mut their_rounds) = (Vec::new(), Vec::new());
+            for _ in 0..ROUNDS {
+                our_rounds.extend(round(&mut our_turns, &ours));
+                their_rounds.extend(round(&mut their_turns, &theirs));
+            }
+            let (ours, theirs) = (calm(our_rounds), calm(their_rounds));
+            println!("RATIO rate_limit {name} {peer} {:.2}", theirs / ours);
+            println!("# rate_limit {name}: ours {ours:.1} ns, {peer} {theirs:.1} ns");
+        }
+    }
+
+    /// Nanoseconds from the first start to the last end for each call of one thread; none unless the
+    /// threads ran at the same time.
+    fn round<T>(turns: &mut [Turns], call: &(impl Fn(Key, Timestamp) -> T + Sync)) -> Option<f64> {
+        let start = Barrier::new(turns.len());
+        let run = |turns: &mut Turns| {
+            start.wait();
+            let from = read_clock();
+            for (key, now) in turns.take(CALLS) {
+                GIVEN.set(now.as_unix_nanos());
+                black_box(call(key, now));
+            }
+            (from, read_clock())
+        };
+        let spans: Vec<(Instant, Instant)> = std::thread::scope(|scope| {
+            let spawn = |turns| scope.spawn(|| run(turns));
+            let threads: Vec<_> = turns.iter_mut().map(spawn).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let (starts, ends) = (
+            spans.iter().map(|span| span.0),
+            spans.iter().map(|span| span.1),
+        );
+        let together = ends
+            .clone()
+            .min()?
+            .saturating_duration_since(starts.clone().max()?);
+        let all = ends.max()?.duration_since(starts.min()?);
+        (together.as_secs_f64() > 0.8 * all.as_secs_f64())
+            .then(|| all.as_secs_f64() * 1e9 / CALLS as f64)
+    }
+
+    /// The tenth part from below: what else runs on the machine stretches a round and never shortens it.
+    fn calm(mut rounds: Vec<f64>) -> f64 {
+        rounds.sort_by(f64::total_cmp);
+        rounds.get(rounds.len() / 10).copied().unwrap_or(f64::NAN)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+    fn read_clock() -> Instant {
+        Instant::now()
+    }
+
+    /// Every key once, in an order that no prefetcher follows, and again; a microsecond between calls.
+    struct Turns {
+        keys: u64,
+        at: u64,
+        now: u64,
+    }
+
+    impl Turns {
+        fn new(keys: u64, at: u64) -> Self {
+            let now = START;
+            Self { keys, at, now }
+        }
+    }
+
+    impl Iterator for Turns {
+        type Item = (Key, Timestamp);
+
+        fn next(&mut self) -> Option<Self::Item> {
+            self.at += STRIDE % self.keys;
+            if self.at >= self.keys {
+                self.at -= self.keys;
+            }
+            self.now += 1_000;
+            Some((self.at.to_be_bytes(), Timestamp::from_unix_nanos(self.now)))
+        }
+    }
+
+    /// governor's way to be handed an instant: a clock that answers what this thread was given.
+    #[derive(Clone, Copy, Debug)]
+    struct Given;
+
+    impl Clock for Given {
+        type Instant = Nanos;
+
+        fn now(&self) -> Nanos {
+            Nanos::new(GIVEN.get())
+        }
+    }
+
+    thread_local! {
+        static GIVEN: Cell<u64> = const { Cell::new(START) };
+    }
+
+    const MOST: NonZeroU32 = NonZeroU32::new(1_000_000_000).unwrap();
+    /// Shares no factor with a power of ten.
+    const STRIDE: u64 = 611_953;
+    const ROUNDS: usize = 301;
+    const CALLS: usize = 1 << 14;
 }
 
 criterion_group!(benches, rate_limit);

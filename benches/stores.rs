@@ -1,4 +1,7 @@
-//! `Store::update` on each backend, beside a map behind a lock written by hand.
+//! `Store::update` on each backend, beside the same written by hand.
+//!
+//! `mutex-map` is a map behind one lock, unbounded, nothing of it ever expires. `transaction-each` is SQLite
+//! with a write-ahead log and `synchronous = FULL`, one transaction a call, as most services call it.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -6,12 +9,13 @@
     reason = "a bench has no callers"
 )]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::hint::black_box;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -19,6 +23,7 @@ use portcullis_benches::ratio;
 use portcullis_core::{AnyStore, Key, Memory, Next, Scope, Store, Timestamp, Value};
 use portcullis_store_sqlite::Sqlite;
 use rusqlite::Connection;
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 const COUNTER: Scope = Scope::new("counter");
@@ -89,56 +94,117 @@ fn stores(criterion: &mut Criterion) {
     }
 }
 
-/// A round is one call of each of so many callers on one key; the floor gives each a transaction.
-fn sqlite(criterion: &mut Criterion) {
+/// A round is one call of each of so many callers, on one key or each on the next of so many; the peers
+/// give each call its own turn: memory a lock written by hand, SQLite a transaction.
+fn many(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(folder.path().join("ours.db"), NOW).unwrap();
-    let floor = by_hand(&folder.path().join("floor.db"));
-    for callers in [1, 16, 256] {
-        let case = format!("sqlite/callers/{callers}");
-        let round = || {
-            runtime.block_on(async {
-                let mut calls = JoinSet::new();
-                for _ in 0..callers {
-                    let store = store.clone();
-                    let call =
-                        async move { store.update(Key::new(COUNTER, b"hot"), NOW, count).await };
-                    calls.spawn(call);
-                }
-                while let Some(number) = calls.join_next().await {
-                    black_box(number.unwrap().unwrap());
-                }
+    for keys in [1_u64, 10_000] {
+        let memory = AnyStore::new(Memory::new(NOW));
+        let map = Arc::new(Mutex::new(HashMap::new()));
+        let sqlite = Sqlite::open(folder.path().join(format!("ours-{keys}.db")), NOW).unwrap();
+        let transactions = by_hand(&folder.path().join(format!("floor-{keys}.db")), keys);
+        for callers in [1_u64, 16, 256] {
+            let case = format!("memory/callers/{callers}/keys/{keys}");
+            let turn = Turn::new(keys);
+            let ours = || round(&runtime, &memory, callers, &turn);
+            let other = Turn::new(keys);
+            ratio("stores", &case, "mutex-map", ours, || {
+                locked(&runtime, &map, callers, &other);
             });
-        };
-        criterion.bench_function(&case, |b| b.iter(round));
-        let each = || (0..callers).for_each(|_| transaction(&floor));
-        ratio("stores", &case, "floor", round, each);
+
+            let case = format!("sqlite/callers/{callers}/keys/{keys}");
+            let ours = || round(&runtime, &sqlite, callers, &turn);
+            criterion.bench_function(&case, |b| b.iter(ours));
+            let each = || {
+                for _ in 0..callers {
+                    transaction(&transactions, other.next());
+                }
+            };
+            ratio("stores", &case, "transaction-each", ours, each);
+        }
     }
 }
 
-fn by_hand(path: &Path) -> Connection {
+/// Which key is next.
+struct Turn {
+    keys: u64,
+    at: Cell<u64>,
+}
+
+impl Turn {
+    const fn new(keys: u64) -> Self {
+        let at = Cell::new(0);
+        Self { keys, at }
+    }
+
+    fn next(&self) -> u64 {
+        let next = (self.at.get() + 1) % self.keys;
+        self.at.replace(next)
+    }
+}
+
+fn round<S: Store + Clone + 'static>(runtime: &Runtime, store: &S, callers: u64, turn: &Turn) {
+    runtime.block_on(async {
+        let mut calls = JoinSet::new();
+        for _ in 0..callers {
+            let (store, at) = (store.clone(), turn.next());
+            calls.spawn(async move {
+                let key = Key::new(COUNTER, &at.to_be_bytes());
+                store.update(key, NOW, count).await.unwrap()
+            });
+        }
+        while let Some(number) = calls.join_next().await {
+            black_box(number.unwrap());
+        }
+    });
+}
+
+type Map = Arc<Mutex<HashMap<[u8; 8], u64>>>;
+
+fn locked(runtime: &Runtime, map: &Map, callers: u64, turn: &Turn) {
+    runtime.block_on(async {
+        let mut calls = JoinSet::new();
+        for _ in 0..callers {
+            let (map, at) = (Arc::clone(map), turn.next());
+            calls.spawn(async move {
+                let mut map = map.lock().unwrap();
+                let seen = map.entry(at.to_be_bytes()).or_insert(0);
+                *seen += 1;
+                *seen
+            });
+        }
+        while let Some(number) = calls.join_next().await {
+            black_box(number.unwrap());
+        }
+    });
+}
+
+fn by_hand(path: &Path, keys: u64) -> Connection {
     let floor = Connection::open(path).unwrap();
     floor
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             CREATE TABLE counter (id INTEGER PRIMARY KEY, number INTEGER NOT NULL);
-             INSERT INTO counter VALUES (1, 0);",
+             CREATE TABLE counter (id INTEGER PRIMARY KEY, number INTEGER NOT NULL);",
         )
         .unwrap();
+    let fill =
+        "WITH RECURSIVE each(id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM each WHERE id + 1 < ?1)
+                INSERT INTO counter SELECT id, 0 FROM each";
+    floor.execute(fill, [i64::try_from(keys).unwrap()]).unwrap();
     floor
 }
 
-fn transaction(floor: &Connection) {
+fn transaction(floor: &Connection, at: u64) {
     let number: i64 = floor
-        .prepare_cached("UPDATE counter SET number = number + 1 WHERE id = 1 RETURNING number")
+        .prepare_cached("UPDATE counter SET number = number + 1 WHERE id = ?1 RETURNING number")
         .unwrap()
-        .query_row([], |row| row.get(0))
+        .query_row([i64::try_from(at).unwrap()], |row| row.get(0))
         .unwrap();
     black_box(number);
 }
 
-criterion_group!(benches, stores, sqlite);
+criterion_group!(benches, stores, many);
 criterion_main!(benches);

@@ -1,4 +1,5 @@
-//! An axum app behind gates: an open route with a limit, and one that asks for a bearer token.
+//! An axum app whose every route names what it stands behind: logins by password, ten a minute and locked for
+//! half an hour after five failures; orders for whoever brings a token.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::error::Error;
@@ -6,17 +7,53 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router, routing::get};
-use portcullis::core::{Clock, Scope, Secret, SystemClock};
-use portcullis::ip_list::{AddressList, TrustedProxies};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Form};
+use http::HeaderMap;
+use portcullis::core::{Clock, Memory, Reason, Secret, SystemClock};
 use portcullis::jwt::{AccessToken, HmacKey, KeySet, NoClaims, Policy, Signer, Verifier};
-use portcullis::rate_limit::{Limiter, LimiterPolicy, Quota};
-use portcullis::tower::{AddressGate, ArrivalLayer, BearerGate, LimitGate, Stack};
+use portcullis::lockout::{AccountName, Lockout, LockoutPolicy};
+use portcullis::rate_limit::EndpointClass::{Authentication, UserManagement, Validation};
+use portcullis::tower::{
+    AddressGate, Arrival, BearerGate, GuardedRoutes, LimitGate, Open, Refusal, Routes, RoutesError,
+    Stack, respond,
+};
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-async fn prices() -> &'static str {
-    "a loaf: 3"
+fn app(shop: Arc<Shop>, verifier: Verifier) -> Result<GuardedRoutes, RoutesError> {
+    let gate = |class| Stack::new(AddressGate::direct()).limit(LimitGate::class(class));
+    let token = BearerGate::<NoClaims>::stateless(verifier);
+    let proven = |class| gate(class).token(token.clone());
+    Routes::new(SystemClock)
+        .route("/login", post(login), gate(Authentication))
+        .route("/orders", get(orders), proven(Validation))
+        .route("/users", get(users), proven(UserManagement))
+        .route("/health", get(health), Open::because("tells nothing"))
+        .with_state(shop)
+        .finish()
+}
+
+async fn login(
+    State(shop): State<Arc<Shop>>,
+    Extension(Arrival(now)): Extension<Arrival>,
+    Form(given): Form<Credentials>,
+) -> Response {
+    let Ok(name) = AccountName::parse(&given.name) else {
+        return refused(Reason::BadRequest);
+    };
+    let verify = async { shop.is_password(&name, given.password) };
+    match shop.lockout.attempt(&name, now, verify).await {
+        Ok(true) => match shop.signer.sign(&NoClaims {}, name.as_str(), now, LIFE) {
+            Ok(token) => token.into_response(),
+            Err(error) => refused(error.reason()),
+        },
+        Ok(false) => refused(Reason::PasswordWrong),
+        Err(error) => refused(error.reason()),
+    }
 }
 
 /// The gate left the verified token; a handler behind no gate would not find one.
@@ -24,29 +61,48 @@ async fn orders(Extension(token): Extension<AccessToken<NoClaims>>) -> String {
     format!("the orders of {}", token.registered().sub)
 }
 
-fn app(verifier: Verifier) -> Result<Router, Box<dyn Error>> {
-    let by_address = || AddressGate::new(TrustedProxies::none(), AddressList::everyone());
-    let limit = |name, quota| {
-        let limiter = Limiter::new(quota, LimiterPolicy::default());
-        LimitGate::in_process(Scope::new(name), Arc::new(limiter))
-    };
-    let open = Stack::new(by_address()).limit(limit("prices", Quota::per_minute(2)?));
-    let closed = Stack::new(by_address())
-        .limit(limit("orders", Quota::per_minute(60)?))
-        .token(BearerGate::<NoClaims>::stateless(Arc::new(verifier)));
-    Ok(Router::new()
-        .route("/prices", get(prices).layer(open.layer(SystemClock)))
-        .route("/orders", get(orders).layer(closed.layer(SystemClock)))
-        // Outermost, for every route: one id and one instant for each request.
-        .layer(ArrivalLayer::new(SystemClock)))
+async fn users() -> &'static str {
+    "alice"
 }
 
-async fn ask(server: SocketAddr, path: &str, more: &str) -> Result<String, Box<dyn Error>> {
-    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+async fn health() -> &'static str {
+    "well"
+}
+
+fn refused(reason: Reason) -> Response {
+    respond(&Refusal::new(reason), &HeaderMap::new()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    name: String,
+    password: String,
+}
+
+struct Shop {
+    lockout: Lockout<Memory>,
+    signer: Signer,
+}
+
+impl Shop {
+    /// In place of your own check, which hashes the password and compares with what is kept.
+    fn is_password(&self, name: &AccountName, password: String) -> bool {
+        name.as_str() == "alice" && Secret::from(password) == Secret::from("wonderland".to_owned())
+    }
+}
+
+const LIFE: Duration = Duration::from_secs(900);
+
+async fn ask(
+    server: SocketAddr,
+    call: &str,
+    more: &str,
+    body: &str,
+) -> Result<String, Box<dyn Error>> {
     let mut connection = TcpStream::connect(server).await?;
-    connection
-        .write_all(format!("{head}{more}\r\n").as_bytes())
-        .await?;
+    let head = format!("{call} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}");
+    let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;
     Ok(answer)
@@ -55,22 +111,43 @@ async fn ask(server: SocketAddr, path: &str, more: &str) -> Result<String, Box<d
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let keys = KeySet::new(HmacKey::new("2026-11", Secret::generate::<32>()?)?);
-    let policy = Policy::access("https://login.example", "shop")?;
-    let signer = Signer::new(&keys, policy.clone());
-    let life = Duration::from_secs(900);
-    let token = signer.sign(&NoClaims {}, "alice", SystemClock.now(), life)?;
+    let tokens = Policy::access("https://login.example", "shop")?;
+    let verifier = Verifier::new(&keys, tokens.clone());
+    // In memory a restart forgets counts and locks: a store in a file or a database keeps them.
+    let lockout = Lockout::new(Memory::new(SystemClock.now()), LockoutPolicy::default());
+    let signer = Signer::new(&keys, tokens);
+    let shop = Shop { lockout, signer };
+    let app = app(Arc::new(shop), verifier)?;
+    println!("{}\n", app.table());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let server = listener.local_addr()?;
     // With the peer's address: a gate that is not told it answers 500.
-    let app = app(Verifier::new(&keys, policy))?;
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    let service = app.into_make_service_with_connect_info();
     let serving = tokio::spawn(axum::serve(listener, service).into_future());
-    for path in ["/prices", "/prices", "/prices", "/orders"] {
-        println!("GET {path}\n{}\n", ask(server, path, "").await?);
-    }
+
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let right = "name=alice&password=wonderland";
+    let answer = ask(server, "POST /login", form, right).await?;
+    let token = answer.lines().last().unwrap_or_default();
+    println!("POST /login with the right password\n{answer}\n");
     let bearer = format!("Authorization: Bearer {token}\r\n");
-    let answer = ask(server, "/orders", &bearer).await?;
-    println!("GET /orders with a token\n{answer}");
+    for (call, more) in [
+        ("GET /orders", ""),
+        ("GET /orders", &*bearer),
+        ("GET /no", ""),
+    ] {
+        println!("{call}\n{}\n", ask(server, call, more, "").await?);
+    }
+    for guess in 1..=5 {
+        let wrong = format!("name=alice&password=guess-{guess}");
+        let answer = ask(server, "POST /login", form, &wrong).await?;
+        println!(
+            "guess {guess}: {}",
+            answer.lines().next().unwrap_or_default()
+        );
+    }
+    let locked = ask(server, "POST /login", form, right).await?;
+    println!("the right password, locked:\n{locked}");
     serving.abort();
     Ok(())
 }

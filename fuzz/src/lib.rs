@@ -48,8 +48,16 @@ pub const TARGETS: &[Target] = &[
     ("jwt_header", portcullis_jwt::testing::fuzz_jwt_header),
     ("jwt_token", portcullis_jwt::testing::fuzz_jwt_token),
     (
+        "lockout_acts",
+        portcullis_lockout::testing::fuzz_lockout_acts,
+    ),
+    (
         "lockout_state",
         portcullis_lockout::testing::fuzz_lockout_state,
+    ),
+    (
+        "rate_limit_acts",
+        portcullis_rate_limit::testing::fuzz_rate_limit_acts,
     ),
     (
         "rate_limit_state",
@@ -71,11 +79,19 @@ pub const TARGETS: &[Target] = &[
         "second_factor_code",
         portcullis_totp_mfa::testing::fuzz_second_factor_code,
     ),
+    (
+        "session_acts",
+        portcullis_session::testing::fuzz_session_acts,
+    ),
     ("session_id", portcullis_session::testing::fuzz_session_id),
     ("session_row", portcullis_session::testing::fuzz_session_row),
     (
         "sign_in_attempt",
         portcullis_sign_in::testing::fuzz_sign_in_attempt,
+    ),
+    (
+        "signed_request_acts",
+        portcullis_hmac_signing::testing::fuzz_signed_request_acts,
     ),
     (
         "signed_request_head",
@@ -85,6 +101,7 @@ pub const TARGETS: &[Target] = &[
         "signed_request_row",
         portcullis_hmac_signing::testing::fuzz_signed_request_row,
     ),
+    ("totp_acts", portcullis_totp_mfa::testing::fuzz_totp_acts),
     ("totp_row", portcullis_totp_mfa::testing::fuzz_totp_row),
     (
         "v1_fields",

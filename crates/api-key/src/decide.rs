@@ -64,10 +64,10 @@ pub(crate) fn verify(
         Some(Record::Key(row)) => (row.digest, row.previous.map(|previous| previous.digest)),
         _ => (NO_DIGEST, None),
     };
-    let present = kept.ct_eq(&shown.digest);
+    let present = same(&kept, &shown.digest);
     // Where there is none before, it is compared with nothing, and that is no match either.
-    let previous =
-        before.unwrap_or(NO_DIGEST).ct_eq(&shown.digest) & Choice::from(u8::from(before.is_some()));
+    let previous = same(&before.unwrap_or(NO_DIGEST), &shown.digest)
+        & Choice::from(u8::from(before.is_some()));
     let Some(Record::Key(mut row)) = held else {
         return (Err(Error::Unknown), Next::Keep);
     };
@@ -102,6 +102,17 @@ pub(crate) fn verify(
         tag: SecretTag::of(&shown.digest),
     };
     (Ok(proof), next)
+}
+
+/// In constant time. Four words are compared in place of 32 bytes: `subtle` keeps the compiler from looking
+/// into each comparison, at a call's price for each.
+fn same(one: &Digest, other: &Digest) -> Choice {
+    let ((one, _), (other, _)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let same = one.iter().zip(other).map(|(one, other)| {
+        let (one, other) = (u64::from_ne_bytes(*one), u64::from_ne_bytes(*other));
+        one.ct_eq(&other)
+    });
+    same.fold(Choice::from(1), |all, same| all & same)
 }
 
 /// Whose key that would be.

@@ -112,7 +112,7 @@ impl Event {
         self.with(Field::GeoLocation, geo_location)
     }
 
-    /// Why it was refused.
+    /// Why it was refused, or what it was let go without.
     #[must_use]
     pub fn reason(mut self, reason: Reason) -> Self {
         self.reason = Some(Cow::Borrowed(reason.as_str()));

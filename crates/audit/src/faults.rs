@@ -1,5 +1,6 @@
 //! The writer on a disk that fails on command.
 
+mod handing_over;
 mod serving;
 
 use std::collections::VecDeque;
@@ -14,6 +15,7 @@ use crate::guard::Log;
 use crate::header::{HEADER_LEN, Header};
 use crate::keys::{Keys, LogId};
 use crate::record::Head;
+use crate::state::Encoded;
 use crate::writer::Writer;
 use crate::{Action, AuditError, Damage, Event, Field, Filter, LogPolicy, query, verify};
 
@@ -133,6 +135,7 @@ fn rig() -> Rig {
         segment_bytes: 4096,
         head,
         synced: Arc::new(Mutex::new(head)),
+        lost: Arc::default(),
         broken: false,
     };
     writer.commit(&events(&["first"])).unwrap();
@@ -145,8 +148,8 @@ fn rig() -> Rig {
     }
 }
 
-fn events(users: &[&str]) -> Vec<Event> {
-    let event = |user: &&str| Event::new(Action::Login, NOW).user(user);
+fn events(users: &[&str]) -> Vec<Encoded> {
+    let event = |user: &&str| Encoded::of(&Event::new(Action::Login, NOW).user(user));
     users.iter().map(event).collect()
 }
 
@@ -320,7 +323,7 @@ fn the_time_in_the_chain_never_runs_backwards_and_the_events_own_is_kept() {
     let late = Timestamp::from_unix_secs(1_800_000_000);
     for at in [late, early, NOW] {
         rig.writer
-            .commit(&[Event::new(Action::Login, at).user("x")])
+            .commit(&[Encoded::of(&Event::new(Action::Login, at).user("x"))])
             .unwrap();
     }
     let records = query(rig.dir.path(), &key(), &Filter::default().oldest_first()).unwrap();

@@ -12,8 +12,9 @@ use crate::header::{HEADER_LEN, Header};
 use crate::keys::{Keys, LogId};
 use crate::read::{Tailed, walk};
 use crate::record::Head;
-use crate::writer::{Job, Synced, Writer};
-use crate::{AuditError, Checkpoint, Event, LogPolicy, Recorded, Sink};
+use crate::state::Encoded;
+use crate::writer::{Job, Lost, Synced, Writer};
+use crate::{AuditError, BufferedLog, Checkpoint, Event, LogPolicy, Recorded, Sink};
 
 /// A log in a folder, held by one writer. Clones share it; when the last is gone, what waits is still
 /// written and the log is let go of. [`Log::close`] waits for that.
@@ -41,8 +42,10 @@ use crate::{AuditError, Checkpoint, Event, LogPolicy, Recorded, Sink};
 #[derive(Clone, Debug)]
 pub struct Log {
     jobs: mpsc::Sender<Job>,
-    keys: Keys,
+    /// Shared: handlers clone a log for each request, and keyed states are large.
+    keys: Arc<Keys>,
     synced: Synced,
+    lost: Arc<Lost>,
     /// Closed when the writer has let go of the log; nothing is ever sent.
     gone: watch::Receiver<()>,
 }
@@ -104,6 +107,7 @@ impl Log {
             segment_bytes: policy.segment_bytes,
             head: opened.head,
             synced: Arc::new(Mutex::new(opened.head)),
+            lost: Arc::default(),
             broken: false,
         };
         let (log, jobs, gone) = Self::over(&writer, policy.waiting_events);
@@ -123,8 +127,9 @@ impl Log {
         let (letting_go, gone) = watch::channel(());
         let log = Self {
             jobs,
-            keys: writer.keys.clone(),
+            keys: Arc::new(writer.keys.clone()),
             synced: Arc::clone(&writer.synced),
+            lost: Arc::clone(&writer.lost),
             gone,
         };
         (log, received, letting_go)
@@ -136,6 +141,16 @@ impl Log {
     pub fn checkpoint(&self) -> Checkpoint {
         let head = *self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         Checkpoint::of(&self.keys, &head)
+    }
+
+    /// This log for callers that do not wait for the disk: what they hand over stands in the same line, and
+    /// what had no room there, or could not be written, is counted for all of them together.
+    #[must_use]
+    pub fn buffered(&self) -> BufferedLog {
+        BufferedLog {
+            jobs: self.jobs.clone(),
+            lost: Arc::clone(&self.lost),
+        }
     }
 
     /// Writes what waits, lets go of the log, and answers then, whichever clone closed it first. From now
@@ -157,7 +172,10 @@ impl Sink for Log {
     /// [`AuditError::Closed`].
     async fn record(&self, event: Event) -> Result<Recorded, AuditError> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.jobs.send(Job::Record(event, answer)).await;
+        let sent = self
+            .jobs
+            .send(Job::Record(Encoded::of(&event), Some(answer)))
+            .await;
         sent.map_err(|_| AuditError::Closed)?;
         answered.await.unwrap_or(Err(AuditError::Closed))
     }

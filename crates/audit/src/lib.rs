@@ -29,6 +29,7 @@
 //! | [`Action`], [`Event`], [`Field`] | what can be recorded: data of bounded length, secrets taken out |
 //! | [`Sink`], [`Recorded`] | where events go, and the answer that they are there |
 //! | [`Log`], [`LogPolicy`], [`Recovery`] | the log in a folder, one writer, many callers, one sync for all that wait |
+//! | [`BufferedLog`], [`HandedOver`] | the same log for callers that do not wait: what a crash may lose, and what is shed |
 //! | [`verify`], [`verify_against`], [`Report`] | the whole log judged; the first bad record named |
 //! | [`Checkpoint`] | how far the log had come, sealed; reveals a cut tail or an old copy |
 //! | [`query`], [`Filter`], [`Record`] | reading beside the writer; JSON lines that nothing breaks out of |
@@ -50,6 +51,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod buffered;
 mod checkpoint;
 mod error;
 mod event;
@@ -74,6 +76,7 @@ mod writer;
 mod faults;
 
 pub use action::{Action, UnknownAction};
+pub use buffered::{BufferedLog, HandedOver};
 pub use checkpoint::Checkpoint;
 pub use error::{AuditError, CheckpointError, Damage, Finding};
 pub use event::{Event, Field};

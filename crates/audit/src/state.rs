@@ -10,29 +10,68 @@ use portcullis_core::Timestamp;
 use crate::event::{Address, is_name};
 use crate::{Action, Event, Field};
 
-/// Appends `event`'s bytes. `time` is the record's own: the event's is kept beside it when its clock
-/// ran behind the chain's.
-pub(crate) fn encode(event: &Event, time: Timestamp, out: &mut Vec<u8>) {
-    put(out, ACTION, &[event.action.code()]);
-    if event.at < time {
-        put(out, OBSERVED, &event.at.as_unix_nanos().to_be_bytes());
-    }
-    if let Some(address) = &event.address {
-        let mut value = match address.ip {
-            IpAddr::V4(ip) => [&[4], ip.octets().as_slice()].concat(),
-            IpAddr::V6(ip) => [&[6], ip.octets().as_slice()].concat(),
-        };
-        value.extend_from_slice(address.source.as_bytes());
-        put(out, ADDRESS, &value);
-    }
-    if let Some(reason) = &event.reason {
-        put(out, REASON, reason.as_bytes());
-    }
-    for (tag, text) in (FIRST_TEXT..).zip(&event.texts) {
-        if let Some(text) = text {
-            put(out, tag, text.as_bytes());
+/// An event's bytes, but for what its record's time decides. Made where the event is, so that the one
+/// thread that writes copies them and no more.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) at: Timestamp,
+    bytes: Vec<u8>,
+}
+
+impl Encoded {
+    pub(crate) fn of(event: &Event) -> Self {
+        let mut bytes = Vec::with_capacity(encoded_len(event));
+        put(&mut bytes, ACTION, &[&[event.action.code()]]);
+        if let Some(Address { ip, source }) = &event.address {
+            let source = source.as_bytes();
+            match ip {
+                IpAddr::V4(ip) => put(&mut bytes, ADDRESS, &[&[4], &ip.octets(), source]),
+                IpAddr::V6(ip) => put(&mut bytes, ADDRESS, &[&[6], &ip.octets(), source]),
+            }
+        }
+        if let Some(reason) = &event.reason {
+            put(&mut bytes, REASON, &[reason.as_bytes()]);
+        }
+        for (tag, text) in (FIRST_TEXT..).zip(&event.texts) {
+            if let Some(text) = text {
+                put(&mut bytes, tag, &[text.as_bytes()]);
+            }
+        }
+        Self {
+            at: event.at,
+            bytes,
         }
     }
+
+    /// Appends the bytes of a record of `time`: the event's own time is kept beside it when its clock
+    /// ran behind the chain's.
+    pub(crate) fn put(&self, time: Timestamp, out: &mut Vec<u8>) {
+        let (action, rest) = self.bytes.split_at_checked(ACTION_LEN).unwrap_or_default();
+        out.extend_from_slice(action);
+        if self.at < time {
+            put(out, OBSERVED, &[&self.at.as_unix_nanos().to_be_bytes()]);
+        }
+        out.extend_from_slice(rest);
+    }
+}
+
+/// Appends `event`'s bytes in a record of `time`.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn encode(event: &Event, time: Timestamp, out: &mut Vec<u8>) {
+    Encoded::of(event).put(time, out);
+}
+
+/// At least as many bytes as they are.
+fn encoded_len(event: &Event) -> usize {
+    let address = event.address.as_ref().map(|address| address.source.len());
+    let reason = event.reason.as_ref().map(|reason| reason.len());
+    let texts = event.texts.iter().flatten().map(|text| text.len());
+    let each = texts
+        .chain(reason)
+        .chain(address.map(|len| len.saturating_add(17)));
+    each.fold(ACTION_LEN, |all, len| {
+        all.saturating_add(FIELD_LEN).saturating_add(len)
+    })
 }
 
 /// The event whose bytes these are, in a record of `time`.
@@ -108,14 +147,24 @@ fn name(value: &[u8]) -> Option<String> {
     is_name(text).then(|| text.to_owned())
 }
 
-fn put(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+/// Appends a field whose value is those parts.
+fn put(out: &mut Vec<u8>, tag: u8, value: &[&[u8]]) {
     out.push(tag);
     // Every value is a capped text, a name or an address: far below 64 KiB.
-    let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
+    let len = value
+        .iter()
+        .fold(0_usize, |len, part| len.saturating_add(part.len()));
+    let len = u16::try_from(len).unwrap_or(u16::MAX);
     out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(value);
+    for part in value {
+        out.extend_from_slice(part);
+    }
 }
 
+/// Tag and length.
+const FIELD_LEN: usize = 3;
+/// The first field: its value is one byte.
+const ACTION_LEN: usize = FIELD_LEN + 1;
 const ACTION: u8 = 1;
 const OBSERVED: u8 = 2;
 const ADDRESS: u8 = 3;

@@ -22,18 +22,26 @@ pub(crate) fn clean(text: &str, cap: usize) -> Box<str> {
 fn redact(text: &str, more: bool) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let keep = if let Some((shown, hidden)) = secret(rest, more) {
-            safe.push_str(rest.get(..shown).unwrap_or_default());
+    while let Some(start) = rest.bytes().position(begins) {
+        let (plain, from) = rest.split_at_checked(start).unwrap_or((rest, ""));
+        safe.push_str(plain);
+        let done = if let Some((shown, hidden)) = secret(from, more) {
+            safe.push_str(from.get(..shown).unwrap_or_default());
             safe.push_str(REDACTED);
             shown.saturating_add(hidden)
         } else {
-            safe.push(first);
-            first.len_utf8()
+            safe.push_str(from.get(..1).unwrap_or_default());
+            1
         };
-        rest = rest.get(keep..).unwrap_or_default();
+        rest = from.get(done..).unwrap_or_default();
     }
+    safe.push_str(rest);
     safe
+}
+
+/// Whether a secret may begin with this byte, an ASCII letter; [`secret`] says whether one does.
+const fn begins(byte: u8) -> bool {
+    matches!(byte, b'e' | b'p' | b'P' | b'b' | b'B')
 }
 
 /// How many bytes at the start of `text` announce a secret and may stay, and how many are it.

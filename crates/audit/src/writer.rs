@@ -1,6 +1,7 @@
 //! The one thread that owns the file: it takes all events that wait, writes them at once, syncs once,
-//! and answers all.
+//! and answers all who wait.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -9,17 +10,26 @@ use crate::folder::{File, Folder, Lock};
 use crate::header::Header;
 use crate::keys::Keys;
 use crate::record::{self, Head};
-use crate::{AuditError, Event, Recorded, state};
+use crate::state::Encoded;
+use crate::{AuditError, Recorded};
 
 /// What waits for the writer.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "all jobs but the last are events; a box would allocate for each"
-)]
 pub(crate) enum Job {
-    Record(Event, oneshot::Sender<Result<Recorded, AuditError>>),
+    /// Nobody waits for the answer of one that was handed over.
+    Record(Encoded, Option<Answer>),
     Close,
+}
+
+pub(crate) type Answer = oneshot::Sender<Result<Recorded, AuditError>>;
+
+/// What became of events that nobody waits for, and is not in the log.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// There was no room for them.
+    pub(crate) shed: AtomicU64,
+    /// They could not be written.
+    pub(crate) failed: AtomicU64,
 }
 
 /// The head of what is on disk, for whoever asks.
@@ -37,6 +47,7 @@ pub(crate) struct Writer<F: Folder> {
     pub(crate) segment_bytes: u64,
     pub(crate) head: Head,
     pub(crate) synced: Synced,
+    pub(crate) lost: Arc<Lost>,
     pub(crate) broken: bool,
 }
 
@@ -66,20 +77,29 @@ impl<F: Folder> Writer<F> {
                 continue;
             }
             let written = self.commit(&events);
-            let mut sequence = self.head.sequence;
-            for answer in answers.into_iter().rev() {
-                // Whoever does not wait any more has nothing to lose.
-                let _ = answer.send(written.clone().map(|()| Recorded { sequence }));
-                sequence = sequence.saturating_sub(1);
-            }
+            self.answer(answers, &written);
         }
         drop(self);
         drop(lock);
         drop(gone);
     }
 
+    /// Tells whoever waits, and counts what nobody waits for.
+    fn answer(&self, answers: Vec<Option<Answer>>, written: &Result<(), AuditError>) {
+        let mut sequence = self.head.sequence;
+        for answer in answers.into_iter().rev() {
+            if let Some(answer) = answer {
+                // Whoever does not wait any more has nothing to lose.
+                let _ = answer.send(written.clone().map(|()| Recorded { sequence }));
+            } else if written.is_err() {
+                self.lost.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            sequence = sequence.saturating_sub(1);
+        }
+    }
+
     /// Writes `events` as one write and syncs it. When this answers `Ok`, they are on disk.
-    pub(crate) fn commit(&mut self, events: &[Event]) -> Result<(), AuditError> {
+    pub(crate) fn commit(&mut self, events: &[Encoded]) -> Result<(), AuditError> {
         if self.broken {
             return Err(AuditError::Broken);
         }
@@ -103,12 +123,12 @@ impl<F: Folder> Writer<F> {
         Ok(())
     }
 
-    fn encode(&self, events: &[Event]) -> (Vec<u8>, Head) {
+    fn encode(&self, events: &[Encoded]) -> (Vec<u8>, Head) {
         let mut bytes = Vec::with_capacity(events.len().saturating_mul(256));
         let mut head = self.head;
         for event in events {
             let time = event.at.max(head.time);
-            let payload = |out: &mut Vec<u8>| state::encode(event, time, out);
+            let payload = |out: &mut Vec<u8>| event.put(time, out);
             let first = self.head.next();
             head = record::append(&mut bytes, &self.keys, &head, first, time, payload);
         }

@@ -20,6 +20,10 @@ use crate::Failure;
 pub enum Reason {
     /// The request does not parse, or lacks something it must have.
     BadRequest,
+    /// No route has that path.
+    RouteUnknown,
+    /// The path takes other methods.
+    MethodNotAllowed,
     /// The body is longer than the policy admits.
     BodyTooLarge,
     /// The client's address could not be told from the forwarding headers.
@@ -54,6 +58,12 @@ pub enum Reason {
     AccountLocked,
     /// More attempts are under way at once than the failures that are left.
     AttemptsExceeded,
+    /// A captcha is asked for, and nothing of one came with the attempt.
+    CaptchaMissing,
+    /// The captcha's provider says that it was not passed.
+    CaptchaFailed,
+    /// The captcha's provider could not be asked.
+    CaptchaUnavailable,
     /// The caller is known and lacks the role.
     RoleMissing,
     /// A second factor is asked for and was not shown, or not recently.
@@ -120,6 +130,8 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::RouteUnknown => "route_unknown",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTooLarge => "body_too_large",
             Self::AddressUnknown => "address_unknown",
             Self::AddressRefused => "address_refused",
@@ -137,6 +149,9 @@ impl Reason {
             Self::PasswordChangeRequired => "password_change_required",
             Self::AccountLocked => "account_locked",
             Self::AttemptsExceeded => "attempts_exceeded",
+            Self::CaptchaMissing => "captcha_missing",
+            Self::CaptchaFailed => "captcha_failed",
+            Self::CaptchaUnavailable => "captcha_unavailable",
             Self::RoleMissing => "role_missing",
             Self::SecondFactorRequired => "second_factor_required",
             Self::SecondFactorMissing => "second_factor_missing",

@@ -115,7 +115,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The system's clock, held so that it never runs backwards within one process.
+/// The system's clock to the microsecond, held so that it never runs backwards within one process.
 ///
 /// ```
 /// use portcullis_core::{Clock, SystemClock};
@@ -136,9 +136,16 @@ impl Clock for SystemClock {
         let read = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, nanos);
+        let latest = LATEST.load(Ordering::Relaxed);
+        // Threads that all wrote here would wait for each other: one of them does, once a microsecond.
+        if read < latest.saturating_add(RESOLUTION_NANOS) {
+            return Timestamp(latest);
+        }
         Timestamp(LATEST.fetch_max(read, Ordering::Relaxed).max(read))
     }
 }
+
+const RESOLUTION_NANOS: u64 = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -219,6 +219,7 @@ mod tests {
         let one = row(&next);
         assert!(is_too_many(&claim(NOW).count(one.as_deref(), 1, NOW).0));
         let none = row(&claim(NOW).uncount(one.as_deref(), NOW).1);
+        assert!(none.is_some(), "nothing was taken back");
         let still = row(&claim(NOW).uncount(none.as_deref(), NOW).1);
         assert_eq!(none, still);
         assert_eq!(claim(NOW).count(still.as_deref(), 1, NOW).0, Ok(()));

@@ -5,7 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis_core::{Secret, Timestamp};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use crate::Error;
 use crate::text::Short;
@@ -39,6 +39,10 @@ impl KeyId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -185,7 +189,7 @@ pub(crate) fn compare(
     now: Timestamp,
     mac: impl Fn(&SigningKey) -> [u8; 32],
 ) -> Result<SignedBy, Error> {
-    let same = |key: &SigningKey| bool::from(mac(key).ct_eq(sent));
+    let same = |key: &SigningKey| is_same(&mac(key), sent);
     let by_current = same(secrets.map_or(decoy, Secrets::current));
     let previous = secrets.and_then(|secrets| secrets.previous(now));
     let by_previous = previous.is_some_and(same);
@@ -198,6 +202,17 @@ pub(crate) fn compare(
         (Some(_), false, true) => Ok(SignedBy::Previous),
         (Some(_), false, false) => Err(Error::Signature),
     }
+}
+
+/// In constant time. Four words are compared in place of 32 bytes: `subtle` keeps the compiler from looking
+/// into each comparison, at a call's price for each.
+fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    let ((one, _), (other, _)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let same = one.iter().zip(other).map(|(one, other)| {
+        let (one, other) = (u64::from_ne_bytes(*one), u64::from_ne_bytes(*other));
+        one.ct_eq(&other)
+    });
+    same.fold(Choice::from(1), |all, same| all & same).into()
 }
 
 /// How many MACs this thread has made.
@@ -215,5 +230,22 @@ pub(crate) mod counting {
         let before = MADE.get();
         work();
         MADE.get().saturating_sub(before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bit_anywhere_makes_two_macs_different() {
+        let one = [0x5a; 32];
+        assert!(is_same(&one, &one));
+        for bit in 0..256 {
+            let mut other = one;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_same(&one, &other), "{bit}");
+            assert!(!is_same(&other, &one), "{bit}");
+        }
     }
 }

@@ -72,6 +72,10 @@ pub mod v1;
 mod v1_scheme;
 mod verify;
 
+// What the signatures here are made of, of the versions they are made of.
+pub use bytes;
+pub use http;
+
 pub use canonical_lines::CanonicalLines;
 pub use component::Component;
 pub use error::Error;

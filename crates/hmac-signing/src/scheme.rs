@@ -3,7 +3,6 @@
 
 use std::cell::OnceCell;
 
-use data_encoding::HEXLOWER;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
@@ -62,8 +61,8 @@ pub(crate) enum KeyCarriage {
 )]
 pub struct Said<'a> {
     pub(crate) head: &'a Head,
-    pub(crate) key_id: &'a str,
-    pub(crate) nonce: &'a str,
+    pub(crate) key_id: &'a [u8],
+    pub(crate) nonce: &'a [u8],
     pub(crate) timestamp: Decimal,
     pub(crate) body: &'a [u8],
     digest: OnceCell<[u8; 64]>,
@@ -79,8 +78,8 @@ impl<'a> Said<'a> {
     ) -> Self {
         Self {
             head,
-            key_id: key_id.as_str(),
-            nonce: nonce.map_or("", Short::as_str),
+            key_id: key_id.as_bytes(),
+            nonce: nonce.map_or(&[], Short::as_bytes),
             timestamp: Decimal::of(timestamp),
             body,
             digest: OnceCell::new(),
@@ -156,14 +155,70 @@ impl<S: Sink> Sink for Joined<'_, S> {
 
 pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [b'0'; 64];
-    HEXLOWER.encode_mut(bytes, &mut text);
+    let (pairs, _) = text.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [byte >> 4, byte & 0xf].map(digit);
+    }
     text
 }
 
-/// The bytes of 64 lower-case hexadecimal digits and nothing else.
+/// The digit of a value below 16.
+fn digit(value: u8) -> u8 {
+    let from = if value < 10 {
+        b'0'
+    } else {
+        b'a'.wrapping_sub(10)
+    };
+    from.wrapping_add(value)
+}
+
+/// The bytes of 64 lower-case hexadecimal digits and nothing else. Written out, without a branch for a
+/// digit, so that many are read at once.
 pub(crate) fn unhex(text: &[u8]) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let exact = HEXLOWER.decode_len(text.len()) == Ok(bytes.len());
-    let decoded = exact.then(|| HEXLOWER.decode_mut(text, &mut bytes).ok());
-    decoded.flatten().map(|_| bytes)
+    let text: &[u8; 64] = text.try_into().ok()?;
+    let (pairs, _) = text.as_chunks::<2>();
+    let (mut bytes, mut wrong) = ([0; 32], 0);
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(nibble);
+        wrong |= high | low;
+        *byte = high << 4 | low & 0xf;
+    }
+    (wrong <= 0xf).then_some(bytes)
+}
+
+/// The value of a digit; 0x10 where it is none.
+fn nibble(digit: u8) -> u8 {
+    let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+    let of_letter = if letter < 6 {
+        letter.wrapping_add(10)
+    } else {
+        0x10
+    };
+    if number < 10 { number } else { of_letter }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    #[test]
+    fn a_digit_is_one_of_sixteen_and_no_other_byte_is_read_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let text = hex(&[byte; 32]);
+            assert_eq!(text.as_slice(), HEXLOWER.encode(&[byte; 32]).as_bytes());
+            assert_eq!(unhex(&text), Some([byte; 32]));
+            for at in 0..64 {
+                let mut text = [b'0'; 64];
+                text[at] = byte;
+                let wanted = HEXLOWER.decode(&text).ok();
+                let read = unhex(&text).map(|bytes| bytes.to_vec());
+                assert_eq!(read, wanted, "{byte} at {at}");
+            }
+        }
+        for len in (0..200).filter(|len| *len != 64) {
+            assert_eq!(unhex(&vec![b'0'; len]), None, "{len}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{HeaderName, HeaderValue};
 use portcullis_core::{Timestamp, entropy};
@@ -71,23 +72,23 @@ impl<S: Scheme> Signer<S> {
         let timestamp = now.as_unix_secs();
         let mac = self.mac(request, nonce.as_ref(), timestamp)?;
 
-        let mut signature = carriage.prefix.as_bytes().to_vec();
-        signature.extend_from_slice(&hex(&mac));
-        let mut set = |name: &'static str, value: &[u8]| {
-            let value = HeaderValue::from_bytes(value);
+        let signature = [carriage.prefix.as_bytes(), &hex(&mac)].concat();
+        let copy = Bytes::copy_from_slice;
+        let mut set = |name: &'static str, value: Bytes| {
+            let value = HeaderValue::from_maybe_shared(value);
             let value = value.map_err(|_| Error::Request("a header has no form"))?;
             request
                 .headers_mut()
                 .insert(HeaderName::from_static(name), value);
             Ok::<(), Error>(())
         };
-        set(SIGNATURE, &signature)?;
-        set(TIMESTAMP, Decimal::of(timestamp).as_bytes())?;
+        set(SIGNATURE, signature.into())?;
+        set(TIMESTAMP, copy(Decimal::of(timestamp).as_bytes()))?;
         if let Some(nonce) = &nonce {
-            set(NONCE, nonce.as_str().as_bytes())?;
+            set(NONCE, copy(nonce.as_bytes()))?;
         }
         if let Some(name) = key_header {
-            set(name, self.key_id.as_str().as_bytes())?;
+            set(name, copy(self.key_id.as_bytes()))?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The bodies that the fuzz targets share with their replay.
 
+mod acts;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use portcullis_core::{Next, Secret, Timestamp};
@@ -8,12 +10,15 @@ use crate::decide::Claim;
 use crate::policy::Window;
 use crate::state::{Count, Seen};
 use crate::{
-    CanonicalLines, Component, Error, KeyId, Policy, Scheme, Secrets, SigningKey, TimestampBody,
-    V1, Verifier, v1,
+    CanonicalLines, Component, Error, KeyId, Policy, Scheme, Secrets, Signer, SigningKey,
+    TimestampBody, V1, Verifier, v1,
 };
 
+pub use acts::fuzz_signed_request_acts;
+
 /// The body of the fuzz target `signed_request_head`: of a head that is read, each header is in its one
-/// spelling, and without the key nothing is believed.
+/// spelling, and without the key nothing is believed; the same request, once signed, is, and not when
+/// anything that is covered has changed.
 ///
 /// The first byte chooses the scheme; then come, a line each, target, host, signature, timestamp, nonce,
 /// key id, content type and any header more; the rest is the body.
@@ -39,11 +44,17 @@ pub fn fuzz_signed_request_head(data: &[u8]) {
 }
 
 fn head_of(scheme: impl Scheme, prefix: &str, key_header: &'static str, data: &[u8]) {
-    let mut lines = data.splitn(9, |byte| *byte == b'\n');
-    let mut line = || lines.next().unwrap_or_default();
-    let Ok(mut request) = Request::get(line()).body(()) else {
+    let Some((request, body)) = request_of(key_header, data) else {
         return;
     };
+    signed(&scheme, request.clone(), key_header, &body);
+    unsigned(scheme, request, prefix, key_header, body);
+}
+
+fn request_of(key_header: &'static str, data: &[u8]) -> Option<(Request<()>, Bytes)> {
+    let mut lines = data.splitn(9, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let mut request = Request::get(line()).body(()).ok()?;
     let named = [
         "host",
         "x-signature",
@@ -62,7 +73,17 @@ fn head_of(scheme: impl Scheme, prefix: &str, key_header: &'static str, data: &[
         let value = HeaderValue::from_static("1");
         request.headers_mut().append(name, value);
     }
-    let body = Bytes::copy_from_slice(line());
+    Some((request, Bytes::copy_from_slice(line())))
+}
+
+/// As it came: whatever its signature is, nobody here made it.
+fn unsigned(
+    scheme: impl Scheme,
+    request: Request<()>,
+    prefix: &str,
+    key_header: &'static str,
+    body: Bytes,
+) {
     let (head, ()) = request.into_parts();
     let Ok(verifier) = Verifier::new(scheme, Policy::requiring(&[Component::Body])) else {
         return;
@@ -91,10 +112,86 @@ fn head_of(scheme: impl Scheme, prefix: &str, key_header: &'static str, data: &[
     }
 }
 
+/// Signed anew, under the key that its header names if it names one.
+fn signed(scheme: &impl Scheme, request: Request<()>, key_header: &'static str, body: &Bytes) {
+    let mut request = request.map(|()| body.clone());
+    let headers = request.headers_mut();
+    let named = headers.remove(key_header);
+    let named = named.and_then(|value| KeyId::parse(value.to_str().ok()?).ok());
+    for name in ["x-signature", "x-timestamp", "x-nonce"] {
+        headers.remove(name);
+    }
+    let verifier = Verifier::new(scheme.clone(), Policy::requiring(&[Component::Body]));
+    let (Ok(verifier), Some(key), Some(secrets)) = (verifier, key(), secrets()) else {
+        return;
+    };
+    let Some(key_id) = named.or_else(|| KeyId::parse("partner-7").ok()) else {
+        return;
+    };
+    let signer = Signer::new(scheme.clone(), key_id, key);
+    if signer.sign_with(&mut request, [5; 16], NOW).is_err() {
+        return;
+    }
+    let judged = |request: &Request<Bytes>| {
+        let (head, body) = request.clone().into_parts();
+        let begun = verifier.begin(&head, NOW);
+        begun.and_then(|begun| begun.verify(Some(&secrets), body, NOW))
+    };
+    assert_eq!(judged(&request).err(), None, "signed, and refused");
+    for changed in changes(scheme, &request, key_header) {
+        assert!(judged(&changed).is_err(), "another request is accepted");
+    }
+}
+
+/// The request with one thing changed that the scheme covers, in each way there is.
+fn changes(
+    scheme: &impl Scheme,
+    request: &Request<Bytes>,
+    key_header: &'static str,
+) -> Vec<Request<Bytes>> {
+    let mut all = Vec::new();
+    let covers = scheme.covers();
+    let mut longer = request.body().to_vec();
+    longer.push(b'x');
+    all.push(request.clone().map(|_| Bytes::from(longer)));
+    let mut with = |name, value| {
+        let mut changed = request.clone();
+        let value = HeaderValue::from_static(value);
+        changed.headers_mut().insert(name, value);
+        all.push(changed);
+    };
+    with("x-timestamp", "1699999999");
+    if scheme.carriage().nonce {
+        with("x-nonce", "AAAAAAAAAAAAAAAAAAAAAA");
+        with(key_header, "partner-of-nobody");
+    }
+    if covers.has(Component::ContentType) {
+        with("content-type", "text/of-nobody");
+    }
+    if covers.has(Component::Method) {
+        let mut changed = request.clone();
+        *changed.method_mut() = http::Method::DELETE;
+        all.push(changed);
+    }
+    if covers.has(Component::Path)
+        && covers.has(Component::Query)
+        && let Ok(target) = format!("{}x", request.uri()).parse()
+    {
+        let mut changed = request.clone();
+        *changed.uri_mut() = target;
+        all.push(changed);
+    }
+    all
+}
+
 /// Of a secret that the corpus does not know.
 fn secrets() -> Option<Secrets> {
+    key().map(Secrets::new)
+}
+
+fn key() -> Option<SigningKey> {
     let bytes: Vec<u8> = (100..132).collect();
-    SigningKey::new(Secret::from(bytes)).ok().map(Secrets::new)
+    SigningKey::new(Secret::from(bytes)).ok()
 }
 
 /// The body of the fuzz target `v1_fields`: what decodes encodes to the same bytes, and nothing less or

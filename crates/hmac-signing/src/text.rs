@@ -23,8 +23,12 @@ impl Short {
     }
 
     pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         let bytes = self.bytes.get(..usize::from(self.len));
-        bytes.map_or("", |bytes| std::str::from_utf8(bytes).unwrap_or_default())
+        bytes.unwrap_or_default()
     }
 }
 

@@ -68,8 +68,8 @@ impl Definition for V1 {
             content_type: head.content_type().unwrap_or_default().as_bytes(),
             body_digest: said.body_digest(),
             timestamp: said.timestamp.as_bytes(),
-            nonce: said.nonce.as_bytes(),
-            key_id: said.key_id.as_bytes(),
+            nonce: said.nonce,
+            key_id: said.key_id,
         };
         let mut joined = Joined::new(sink);
         v1::feed(&fields, &mut joined);

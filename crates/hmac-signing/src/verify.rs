@@ -23,10 +23,14 @@ use crate::{Component, Error, KeyId, Policy, Scheme, Secrets, SigningKey};
 /// the last one's answer says anything of the request.
 #[derive(Clone)]
 pub struct Verifier<S> {
+    /// Shared: every request that was begun holds them, and is moved about.
+    rules: Arc<Rules<S>>,
+}
+
+struct Rules<S> {
     scheme: S,
     policy: Policy,
-    /// Shared: a keyed state is wiped when dropped, which costs more than counting who holds it.
-    decoy: Arc<SigningKey>,
+    decoy: SigningKey,
 }
 
 impl<S: Scheme> Verifier<S> {
@@ -41,10 +45,14 @@ impl<S: Scheme> Verifier<S> {
         if let Some(component) = Component::ALL.iter().find(left_out) {
             return Err(Error::Policy(component.left_out()));
         }
-        Ok(Self {
+        let decoy = SigningKey::decoy().ok_or(Error::Key)?;
+        let rules = Rules {
             scheme,
             policy,
-            decoy: Arc::new(SigningKey::decoy().ok_or(Error::Key)?),
+            decoy,
+        };
+        Ok(Self {
+            rules: Arc::new(rules),
         })
     }
 
@@ -54,8 +62,9 @@ impl<S: Scheme> Verifier<S> {
     /// [`Error::Missing`], [`Error::Malformed`], [`Error::Duplicate`], [`Error::HeaderRefused`],
     /// [`Error::Authority`], [`Error::BodyTooLarge`], [`Error::TooOld`], [`Error::Ahead`].
     pub fn begin(&self, head: &request::Parts, now: Timestamp) -> Result<Begun<S>, Error> {
+        let Rules { scheme, policy, .. } = &*self.rules;
         let headers = Headers::of_signed(&head.headers)?;
-        let carriage = self.scheme.carriage();
+        let carriage = scheme.carriage();
         let mac = headers.signature.and_then(|value| {
             let digits = value.as_bytes().strip_prefix(carriage.prefix.as_bytes())?;
             unhex(digits)
@@ -80,15 +89,15 @@ impl<S: Scheme> Verifier<S> {
         } else {
             None
         };
-        let parts = self.scheme.head(Sent::of_parts(head), &headers)?;
-        let limit = u64::try_from(self.policy.body_limit_bytes).unwrap_or(u64::MAX);
+        let parts = scheme.head(Sent::of_parts(head), &headers)?;
+        let limit = u64::try_from(policy.body_limit_bytes).unwrap_or(u64::MAX);
         if headers
             .content_length()?
             .is_some_and(|length| length > limit)
         {
             return Err(Error::BodyTooLarge);
         }
-        self.policy.window.admit(at(timestamp)?, now)?;
+        policy.window.admit(at(timestamp)?, now)?;
         Ok(Begun {
             verifier: self.clone(),
             head: parts,
@@ -121,7 +130,7 @@ impl<S: Scheme> Begun<S> {
     /// How much of the body to read at most.
     #[must_use]
     pub fn body_limit_bytes(&self) -> usize {
-        self.verifier.policy.body_limit_bytes
+        self.verifier.rules.policy.body_limit_bytes
     }
 
     /// Compares the signature with the key's for this head and `body`, in constant time, then looks at
@@ -139,11 +148,11 @@ impl<S: Scheme> Begun<S> {
         body: Bytes,
         now: Timestamp,
     ) -> Result<Unclaimed, Error> {
-        let Verifier {
+        let Rules {
             scheme,
             policy,
             decoy,
-        } = &self.verifier;
+        } = &*self.verifier.rules;
         if body.len() > policy.body_limit_bytes {
             return Err(Error::BodyTooLarge);
         }
@@ -190,8 +199,8 @@ pub(crate) fn nonce(text: &[u8]) -> Option<Short> {
 impl<S: fmt::Debug> fmt::Debug for Verifier<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
-            .field("scheme", &self.scheme)
-            .field("policy", &self.policy)
+            .field("scheme", &self.rules.scheme)
+            .field("policy", &self.rules.policy)
             .finish_non_exhaustive()
     }
 }
@@ -261,6 +270,43 @@ mod tests {
             assert_eq!(macs(body.clone(), Some(&secrets)), (2, true));
         }
         assert_eq!(macs(v1, Some(&Secrets::new(key(1)))), (1, true));
+    }
+
+    #[test]
+    fn a_body_over_the_limit_is_refused_by_what_is_said_of_it_and_by_what_it_is() {
+        let scheme = TimestampBody::named_by_header;
+        let policy = Policy::requiring(&[Component::Body]).body_limit_bytes(2);
+        let verifier = Verifier::new(scheme(), policy.unwrap()).unwrap();
+        let signer = Signer::new(scheme(), KeyId::parse("partner-7").unwrap(), key(1));
+        let begin = |body: &'static str| {
+            let request = Request::post("https://api.example.com/");
+            let request = request.header("content-length", body.len());
+            let mut request = request.body(body).unwrap();
+            signer.sign(&mut request, NOW).unwrap();
+            verifier.begin(&request.into_parts().0, NOW)
+        };
+        assert_eq!(begin("{ }").err(), Some(Error::BodyTooLarge));
+        let begun = begin("{}").unwrap();
+        assert_eq!(begun.body_limit_bytes(), 2);
+        let secrets = Secrets::new(key(1));
+        let long = begun.clone().verify(Some(&secrets), "{ }".into(), NOW);
+        assert_eq!(long.err(), Some(Error::BodyTooLarge));
+        assert!(begun.verify(Some(&secrets), "{}".into(), NOW).is_ok());
+    }
+
+    #[test]
+    fn debug_names_the_key_and_shows_nothing_that_signs() {
+        let scheme = TimestampBody::named_by_header;
+        let verifier = Verifier::new(scheme(), Policy::requiring(&[])).unwrap();
+        let shown = format!("{verifier:?}");
+        assert!(shown.starts_with("Verifier { scheme: TimestampBody"));
+        assert!(!shown.contains("decoy"));
+        let mut request = Request::post("https://api.example.com/").body("").unwrap();
+        let signer = Signer::new(scheme(), KeyId::parse("partner-7").unwrap(), key(1));
+        signer.sign(&mut request, NOW).unwrap();
+        let begun = verifier.begin(&request.into_parts().0, NOW).unwrap();
+        let shown = format!("{begun:?}");
+        assert!(shown.contains("partner-7") && !shown.contains("mac"));
     }
 
     #[test]

@@ -87,6 +87,12 @@ impl AddressList {
         Ok(self)
     }
 
+    /// Whether it admits every address there is.
+    #[must_use]
+    pub fn is_everyone(&self) -> bool {
+        matches!(self.allow, Allow::Everyone) && self.deny.v4.is_empty() && self.deny.v6.is_empty()
+    }
+
     /// What the list says of `ip`; IPv4 in IPv6 form counts as IPv4.
     pub fn check(&self, ip: IpAddr) -> Verdict {
         let ip = ip.to_canonical();

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{AddressSource, Cidr, Header, TrustedProxies};
 
-/// The body of the fuzz target `cidr`: a network that is read is written in a way that reads as the same.
+/// The body of the fuzz target `cidr`: a network that is read is written in a way that reads as the same,
+/// and has its first and its last address; save that an IPv6 network has none of IPv4.
 ///
 /// # Panics
 /// When that does not hold.
@@ -14,7 +15,10 @@ pub fn fuzz_cidr(data: &[u8]) {
     };
     assert_eq!(cidr.to_string().parse(), Ok(cidr));
     assert!(cidr.contains(cidr.net().network()));
-    assert!(cidr.contains(cidr.net().broadcast()));
+    let last = cidr.net().broadcast();
+    // `::/80` ends where the addresses of IPv4 in IPv6 form do, and those are of IPv4.
+    let is_another = last.to_canonical().is_ipv4() && last.is_ipv6();
+    assert_eq!(cidr.contains(last), !is_another);
 }
 
 /// The body of the fuzz target `forwarded_header`: of both headers, one field line for each line of the

@@ -49,6 +49,55 @@ impl fmt::Debug for Registered {
     }
 }
 
+/// The registered claims of a token that was verified, borrowed: what [`Registered`] is, without the
+/// copies. `iss` and `aud` are the policy's own text; the others stand in the scratch that the token
+/// was read into, unless the token spells them with escapes.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BorrowedRegistered<'a> {
+    /// The issuer, equal to the policy's.
+    pub iss: &'a str,
+    /// The audience that the policy named; the token may name more.
+    pub aud: &'a str,
+    /// As [`Registered::sub`].
+    pub sub: Cow<'a, str>,
+    /// When the token was issued.
+    pub iat: Timestamp,
+    /// When the token ends.
+    pub exp: Timestamp,
+    /// As [`Registered::jti`].
+    pub jti: Cow<'a, str>,
+    /// As [`Registered::sid`].
+    pub sid: Option<Cow<'a, str>>,
+}
+
+impl BorrowedRegistered<'_> {
+    /// The same with texts of its own; `iss` and `aud` are those of the policy that was judged by.
+    pub(crate) fn into_owned(self, iss: Arc<str>, aud: Arc<str>) -> Registered {
+        Registered {
+            iss,
+            aud,
+            sub: self.sub.into_owned(),
+            iat: self.iat,
+            exp: self.exp,
+            jti: self.jti.into_owned(),
+            sid: self.sid.map(Cow::into_owned),
+        }
+    }
+}
+
+impl fmt::Debug for BorrowedRegistered<'_> {
+    /// The issuer, the audience and the times; nothing of the user's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BorrowedRegistered")
+            .field("iss", &self.iss)
+            .field("aud", &self.aud)
+            .field("iat", &self.iat)
+            .field("exp", &self.exp)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The caller's claims when there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoClaims {}
@@ -198,27 +247,27 @@ impl<'a> Payload<'a> {
         if let Some(one) = value.string() {
             return Ok(one == audience);
         }
-        let many = value.strings().ok_or(Error::Claim("aud"))?;
-        Ok(many.iter().any(|one| one == audience))
+        value.holds(audience).ok_or(Error::Claim("aud"))
     }
 
     /// A string, or a non-negative integer of at most 64 bits, whose one decimal text is the subject.
-    pub(crate) fn subject(&self) -> Result<String, Error> {
+    pub(crate) fn subject(&self) -> Result<Cow<'a, str>, Error> {
         let value = present("sub", self.sub)?;
         match value.number() {
+            // JSON has one spelling of such an integer, so the literal is its decimal text already.
             Some(number) => number
                 .parse::<u64>()
-                .map(|number| number.to_string())
+                .map(|_| Cow::Borrowed(number))
                 .map_err(|_| Error::Claim("sub")),
             None => name_of("sub", value),
         }
     }
 
-    pub(crate) fn id(&self) -> Result<String, Error> {
+    pub(crate) fn id(&self) -> Result<Cow<'a, str>, Error> {
         name_of("jti", present("jti", self.jti)?)
     }
 
-    pub(crate) fn session(&self) -> Result<Option<String>, Error> {
+    pub(crate) fn session(&self) -> Result<Option<Cow<'a, str>>, Error> {
         self.sid.map(|value| name_of("sid", value)).transpose()
     }
 
@@ -241,19 +290,21 @@ fn present<'a>(name: &'static str, value: Option<Raw<'a>>) -> Result<Raw<'a>, Er
     value.ok_or(Error::ClaimMissing(name))
 }
 
-fn name_of(name: &'static str, value: Raw<'_>) -> Result<String, Error> {
+fn name_of<'a>(name: &'static str, value: Raw<'a>) -> Result<Cow<'a, str>, Error> {
     value
         .string()
         .filter(|text| is_name(text))
-        .map(Cow::into_owned)
         .ok_or(Error::Claim(name))
 }
 
 /// Whether a text can stand for someone: neither empty nor endless, and nothing a log would act on.
 pub(crate) fn is_name(text: &str) -> bool {
-    let plain = |byte: u8| matches!(byte, b' '..=b'~');
-    let quiet = text.bytes().all(plain) || !text.chars().any(char::is_control);
-    !text.is_empty() && text.len() <= TEXT_BYTES_MAX && quiet
+    if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+        return false;
+    }
+    // Looks at every byte, whatever the first ones say: without a way out it runs many at a time.
+    let plain = |all, byte| all & matches!(byte, b' '..=b'~');
+    text.bytes().fold(true, plain) || !text.chars().any(char::is_control)
 }
 
 fn bit(at: usize) -> u32 {

@@ -72,13 +72,26 @@ impl NumericDate {
     }
 
     fn parse(literal: &str) -> Option<Self> {
-        let (whole, fraction) = literal.split_once('.').unwrap_or((literal, ""));
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if !plain(whole) || !plain(fraction) {
+        let bytes = literal.as_bytes();
+        let digits = bytes
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (whole, rest) = bytes.split_at_checked(digits)?;
+        if whole.is_empty() {
             return None;
         }
-        let secs = whole.parse().ok().filter(|secs| *secs <= SECS_MAX)?;
-        let fraction = fraction.bytes().any(|digit| digit != b'0');
+        let secs = whole.iter().try_fold(0_u64, |secs, digit| {
+            secs.checked_mul(10)?.checked_add(u64::from(digit & 0x0f))
+        });
+        let fraction = match rest {
+            [] => false,
+            [b'.', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+                digits.iter().any(|digit| *digit != b'0')
+            }
+            _ => return None,
+        };
+        let secs = secs.filter(|secs| *secs <= SECS_MAX)?;
         Some(Self { secs, fraction })
     }
 
@@ -129,6 +142,9 @@ mod tests {
             "99999999999999999999999999",
             "",
             "+1",
+            ".5",
+            "1.5e9",
+            "1.2.3",
         ] {
             assert_eq!(NumericDate::parse(literal), None, "{literal}");
         }

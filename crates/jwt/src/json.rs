@@ -4,9 +4,12 @@
 //! readers of one token can see two different claims. This pass runs before any typed one and leaves
 //! nothing to disagree about: what it accepts, `serde_json` accepts, with every name unique.
 
+mod names;
+
 use std::borrow::Cow;
 
 use crate::error::JsonFault;
+use names::Names;
 
 /// How much of a text is read before it is refused.
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +42,9 @@ enum Kind {
 pub(crate) fn members<'a>(
     text: &'a str,
     limits: Limits,
-    visit: &mut dyn FnMut(&str, Raw<'a>),
+    visit: &mut impl FnMut(&str, Raw<'a>),
 ) -> Result<(), JsonFault> {
-    let mut reader = Reader {
-        text,
-        at: 0,
-        depth_left: limits.depth,
-        members_left: limits.members,
-        names: Vec::with_capacity(16),
-    };
+    let mut reader = Reader::new(text, limits);
     reader.skip_space();
     if reader.peek() != Some(b'{') {
         // Tells `[1]` from `nonsense`, so that the fault names what is wrong.
@@ -73,12 +70,24 @@ impl<'a> Raw<'a> {
         (self.kind == Kind::Number).then_some(self.text)
     }
 
-    /// The elements of an array that holds strings alone; `None` for anything else.
-    pub(crate) fn strings(self) -> Option<Vec<String>> {
+    /// Whether an array, of strings alone, holds `wanted`; `None` for anything else.
+    pub(crate) fn holds(self, wanted: &str) -> Option<bool> {
         if self.kind != Kind::Array {
             return None;
         }
-        serde_json::from_str(self.text).ok()
+        // Within its limits when it was first read.
+        let limits = Limits {
+            depth: usize::MAX,
+            members: usize::MAX,
+        };
+        let (mut found, mut texts_alone) = (false, true);
+        Reader::new(self.text, limits)
+            .array(&mut |element: Raw<'a>| match element.string() {
+                Some(text) => found |= text == wanted,
+                None => texts_alone = false,
+            })
+            .ok()?;
+        texts_alone.then_some(found)
     }
 
     pub(crate) fn is_null(self) -> bool {
@@ -91,26 +100,34 @@ struct Reader<'a> {
     at: usize,
     depth_left: usize,
     members_left: usize,
-    /// Names of the members read so far, of every object that is still open.
-    names: Vec<Cow<'a, str>>,
+    names: Names<'a>,
 }
 
 impl<'a> Reader<'a> {
-    fn object(&mut self, visit: &mut dyn FnMut(&str, Raw<'a>)) -> Result<(), JsonFault> {
+    fn new(text: &'a str, limits: Limits) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth_left: limits.depth,
+            members_left: limits.members,
+            names: Names::new(),
+        }
+    }
+
+    fn object(&mut self, visit: &mut impl FnMut(&str, Raw<'a>)) -> Result<(), JsonFault> {
         self.enter(b'{')?;
-        let first = self.names.len();
+        let outer = self.names.mark();
         // One bit per name seen: an unset bit spares the comparison with every earlier name.
         let mut seen = 0_u64;
         self.skip_space();
         if !self.take(b'}') {
             loop {
                 let name = self.name()?;
-                let mark = mark(&name);
-                let earlier = self.names.get(first..).unwrap_or_default();
-                if seen & mark != 0 && earlier.contains(&name) {
+                let bit = bit_of(&name);
+                if seen & bit != 0 && self.names.hold_since(outer, &name) {
                     return Err(JsonFault::DuplicateMember);
                 }
-                seen |= mark;
+                seen |= bit;
                 let value = self.value()?;
                 visit(&name, value);
                 self.names.push(name);
@@ -121,7 +138,7 @@ impl<'a> Reader<'a> {
                 self.expect(b',')?;
             }
         }
-        self.names.truncate(first);
+        self.names.forget_since(outer);
         self.leave();
         Ok(())
     }
@@ -151,7 +168,7 @@ impl<'a> Reader<'a> {
                 Kind::Other
             }
             b'[' => {
-                self.array()?;
+                self.array(&mut |_| {})?;
                 Kind::Array
             }
             b't' => self.literal("true", Kind::Other)?,
@@ -162,12 +179,12 @@ impl<'a> Reader<'a> {
         self.since(from, kind)
     }
 
-    fn array(&mut self) -> Result<(), JsonFault> {
+    fn array(&mut self, visit: &mut impl FnMut(Raw<'a>)) -> Result<(), JsonFault> {
         self.enter(b'[')?;
         self.skip_space();
         if !self.take(b']') {
             loop {
-                self.value()?;
+                visit(self.value()?);
                 self.skip_space();
                 if self.take(b']') {
                     break;
@@ -361,7 +378,7 @@ fn unescaped(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-fn mark(name: &str) -> u64 {
+fn bit_of(name: &str) -> u64 {
     let bytes = name.as_bytes();
     let first = bytes.first().copied().unwrap_or(0);
     let last = bytes.last().copied().unwrap_or(0);

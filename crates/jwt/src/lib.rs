@@ -33,6 +33,7 @@
 //! | [`Policy`] | issuer, audience, leeway, longest life, required claims: one for signer and verifier |
 //! | [`Signer`], [`Subject`] | claims into a token; whom it speaks for, and in which session |
 //! | [`Verifier`], [`AccessToken`] | a token into a proof that is all checked, or an [`Error`] |
+//! | [`BorrowedToken`], [`BorrowedRegistered`], [`Scratch`] | the same proof without a copy or an allocation, in a buffer of the caller's: [`Verifier::verify_borrowed`] |
 //! | [`Registered`], [`UserClaims`], [`NoClaims`] | the standard's claims, a user's, none |
 //! | `AssertionSigner` | a client's own short token of `iss`, `iat` and `exp`, signed with its RSA key |
 //! | `Assertions`, `ClientAssertion` | that token, proved by the keys registered for its issuer |
@@ -49,6 +50,7 @@
 
 #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
 mod assertion;
+mod borrowed;
 mod claims;
 mod dates;
 #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
@@ -68,9 +70,13 @@ mod sign;
 pub mod testing;
 mod verify;
 
+// The caller's claims are of its traits.
+pub use serde;
+
 #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
 pub use assertion::{AssertionPolicy, AssertionSigner, Assertions, Begun, ClientAssertion};
-pub use claims::{NoClaims, Registered, Security, UserClaims};
+pub use borrowed::{BorrowedToken, Scratch};
+pub use claims::{BorrowedRegistered, NoClaims, Registered, Security, UserClaims};
 pub use error::{Error, JsonFault};
 pub use key::{Algorithm, HmacKey};
 pub use key_set::{KeySet, SigningKey, TrustedKeys, VerifyingKey};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
-use crate::claims::{Payload, Registered};
+use crate::claims::{BorrowedRegistered, Payload};
 use crate::dates::Life;
 use crate::parse::is_kind;
 
@@ -119,6 +119,11 @@ impl Policy {
         &self.audience
     }
 
+    /// The issuer and the audience, shared.
+    pub(crate) fn shared_names(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.issuer), Arc::clone(&self.audience))
+    }
+
     pub(crate) const fn kind(&self) -> &'static str {
         self.kind
     }
@@ -140,7 +145,10 @@ impl Policy {
     }
 
     /// Everything that a payload must say; the clock is asked last, of the life in the answer.
-    pub(crate) fn judge(&self, payload: &Payload<'_>) -> Result<(Registered, Life), Error> {
+    pub(crate) fn judge<'a>(
+        &'a self,
+        payload: &Payload<'a>,
+    ) -> Result<(BorrowedRegistered<'a>, Life), Error> {
         payload.check_required(&self.required)?;
         if payload.issuer()? != *self.issuer {
             return Err(Error::Issuer);
@@ -149,9 +157,9 @@ impl Policy {
             return Err(Error::Audience);
         }
         let life = Life::read(payload, self.max_life_secs)?;
-        let registered = Registered {
-            iss: Arc::clone(&self.issuer),
-            aud: Arc::clone(&self.audience),
+        let registered = BorrowedRegistered {
+            iss: &self.issuer,
+            aud: &self.audience,
             sub: payload.subject()?,
             iat: life.iat,
             exp: life.exp,

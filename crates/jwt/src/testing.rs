@@ -14,7 +14,7 @@ pub use rsa::{
     rsa_key_of_any_id, rsa_public_pem,
 };
 
-use crate::{AccessToken, Error, HmacKey, KeySet, Policy, Verifier, VerifyingKey};
+use crate::{AccessToken, Error, HmacKey, KeySet, Policy, Scratch, Verifier, VerifyingKey};
 
 /// A token with whatever header and payload a test wants, signed by `key` with HS256.
 #[must_use]
@@ -63,7 +63,7 @@ pub fn check_signature(key: impl Into<VerifyingKey>, token: &str) -> Result<Vec<
 }
 
 /// The body of the fuzz target `jwt_token`: a token that is accepted is the only spelling of its
-/// segments, and still accepted with its header remembered.
+/// segments, and still accepted with its header remembered; the borrowed form says the same.
 ///
 /// # Panics
 /// When it is not.
@@ -78,6 +78,7 @@ pub fn fuzz_jwt_token(data: &[u8]) {
         stage.verify(token),
         "two readings of one token differ"
     );
+    stage.compare_borrowed(token, &first);
     if first.is_ok() {
         for segment in token.split('.') {
             let bytes = parse::decode(segment).unwrap_or_default();
@@ -179,13 +180,37 @@ impl Stage {
     }
 
     fn verify(&self, token: &str) -> Result<AccessToken<Map<String, Value>>, Error> {
-        self.verifier
-            .verify(token, Timestamp::from_unix_secs(1_700_000_000))
+        self.verifier.verify(token, NOW)
+    }
+
+    fn compare_borrowed(
+        &self,
+        token: &str,
+        owned: &Result<AccessToken<Map<String, Value>>, Error>,
+    ) {
+        let mut scratch = Scratch::new();
+        let borrowed =
+            self.verifier
+                .verify_borrowed::<Map<String, Value>>(token, &mut scratch, NOW);
+        let agreed = match (owned, &borrowed) {
+            (Err(owned), Err(borrowed)) => owned == borrowed,
+            (Ok(owned), Ok(borrowed)) => {
+                let (ours, theirs) = (owned.registered(), borrowed.registered());
+                owned.claims() == borrowed.claims()
+                    && (&*ours.iss, &*ours.aud) == (theirs.iss, theirs.aud)
+                    && (&*ours.sub, &*ours.jti) == (&*theirs.sub, &*theirs.jti)
+                    && ours.sid.as_deref() == theirs.sid.as_deref()
+                    && (ours.iat, ours.exp) == (theirs.iat, theirs.exp)
+            }
+            _ => false,
+        };
+        assert!(agreed, "the owned and the borrowed form differ");
     }
 }
 
 const ISSUER: &str = "https://login.example";
 const AUDIENCE: &str = "orders";
+const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
 const NOW_SECS: f64 = 1_700_000_000.0;
 const HEADER: &[u8] = br#"{"alg":"HS256","kid":"fuzz","typ":"at+jwt"}"#;
 const PAYLOAD: &[u8] = br#"{"iss":"https://login.example","aud":"orders","sub":"42","iat":1700000000,"exp":1700003600,"jti":"x"}"#;

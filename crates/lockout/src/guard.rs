@@ -54,6 +54,13 @@ pub enum Outcome {
     Unverified,
 }
 
+impl From<bool> for Outcome {
+    /// Whether the password was right.
+    fn from(right: bool) -> Self {
+        if right { Self::Success } else { Self::Failure }
+    }
+}
+
 /// What became of an attempt. Only [`Settled::Cleared`] admits anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -108,6 +115,57 @@ impl<S: Store> Lockout<S> {
     /// more round of guesses.
     pub fn new(store: S, policy: LockoutPolicy) -> Self {
         Self { store, policy }
+    }
+
+    /// Reserves, verifies and settles in one: whether `verify`'s yes admits the caller. A no, a lock and a
+    /// crowd are one answer, as they must be to whoever guesses.
+    ///
+    /// `verify` runs in any case, so that a locked account costs as long as another; for one its answer
+    /// counts for nothing. It says `true`, `false`, or [`Outcome::Unverified`] where no password could be
+    /// looked at, which gives the attempt back.
+    ///
+    /// A caller that hangs up while `verify` runs takes this future with it: nothing settles the
+    /// reservation then, and it lapses into a failure. Spawn the whole of it where that must not be; reserve
+    /// and settle by hand where the audit log is to learn of a lock.
+    ///
+    /// ```
+    /// use portcullis_core::{Memory, Timestamp};
+    /// use portcullis_lockout::{AccountName, Lockout, LockoutPolicy};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let now = Timestamp::from_unix_secs(1_700_000_000);
+    /// let lockout = Lockout::new(Memory::new(now), LockoutPolicy::default());
+    /// let alice = AccountName::parse("alice")?;
+    /// for _ in 0..5 {
+    ///     assert!(!lockout.attempt(&alice, now, async { false }).await?);
+    /// }
+    /// // Five failures: for thirty minutes the right password is refused as well.
+    /// assert!(!lockout.attempt(&alice, now, async { true }).await?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error`]; refuse then, whatever `verify` said.
+    pub async fn attempt<V>(
+        &self,
+        account: &AccountName,
+        now: Timestamp,
+        verify: V,
+    ) -> Result<bool, Error>
+    where
+        V: Future,
+        V::Output: Into<Outcome>,
+    {
+        let reserved = self.reserve(account, now).await?;
+        let outcome = verify.await.into();
+        let Reserved::Granted(reservation) = reserved else {
+            return Ok(false);
+        };
+        let settled = self.settle(reservation, outcome, now).await?;
+        Ok(settled == Settled::Cleared)
     }
 
     /// Takes one of `account`'s attempts, before its password is looked at.

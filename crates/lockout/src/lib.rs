@@ -27,6 +27,7 @@
 //! | [`AccountName::parse`] | one spelling for every spelling of a name, so that they share one count |
 //! | [`Lockout::reserve`] | takes one of the attempts that are left, before the password is looked at |
 //! | [`Lockout::settle`] | says how it went; the failure that uses up the last attempt starts the lock |
+//! | [`Lockout::attempt`] | both, around a verification |
 //! | [`Lockout::locked`], [`Lockout::unlock`] | the administrator's list, and the way out |
 //!
 //! # The rule

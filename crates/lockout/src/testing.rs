@@ -1,9 +1,13 @@
 //! The bodies that the fuzz targets share with their replay.
 
+mod acts;
+
 use portcullis_core::{Next, Timestamp};
 
 use crate::state::{State, Ticket};
 use crate::{AccountName, LockoutPolicy, Outcome, decide, list};
+
+pub use acts::fuzz_lockout_acts;
 
 /// The body of the fuzz target `lockout_state`: the first eight bytes are the instant, the rest is what
 /// the store holds, for an account or for a page of the list. What decodes encodes to the same bytes,

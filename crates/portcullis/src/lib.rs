@@ -28,9 +28,9 @@
 //! | `totp-mfa` | whether a second factor was shown, once |
 //! | `tower` | the order of all these in front of a handler |
 //!
-//! The feature `axum` adds to `tower` that the gates read the peer's address from axum's
-//! `ConnectInfo<SocketAddr>`: serve with `into_make_service_with_connect_info::<SocketAddr>()`; the feature
-//! `cookie`, sessions in a cookie for pages; `signature`, the layer for signed requests. RS256 comes with `aws-lc`, or in Rust alone with
+//! The feature `axum` adds to `tower` a router that serves no route without a policy, and the peer's address
+//! from axum's `ConnectInfo<SocketAddr>`; the feature `cookie`, sessions in a cookie for pages; `signature`, the
+//! layer for signed requests; `tracing` and `metrics`, a span and counts for each request. RS256 comes with `aws-lc`, or in Rust alone with
 //! `rust-crypto`; `jwt` without either does HS256.
 //!
 //! `full` is all of them. No feature changes what another one accepts.

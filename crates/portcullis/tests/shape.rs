@@ -6,10 +6,14 @@
     reason = "tests"
 )]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
+mod head;
+mod workspace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use head::missing_in_head;
+use workspace::{arrows, collect, root};
 
 /// Who may depend on whom. Adding an arrow is a line here, argued for in a review.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -55,6 +59,9 @@ const NOT_FUZZED: &[(&str, &str)] = &[(
     "its rows are the database's own format; the values are fuzzed where they are decoded",
 )];
 
+/// Modules that a crate shows as they are: v1's encoding is a format of its own, for whoever writes another end.
+const OPEN: &[(&str, &str)] = &[("hmac-signing", "v1")];
+
 /// Files that decide and do nothing else, wherever they stand.
 const PURE: &[&str] = &["policy.rs", "state.rs", "decide.rs", "verify.rs"];
 
@@ -89,7 +96,7 @@ impl Tree {
         for folder in ["crates", "examples", "benches", "fuzz"] {
             collect(&root, &root.join(folder), &mut files);
         }
-        for text in ["README.md", "fuzz/Cargo.toml"] {
+        for text in ["README.md", "docs/crates.svg", "fuzz/Cargo.toml"] {
             files.insert(text.into(), fs::read_to_string(root.join(text)).unwrap());
         }
         Self {
@@ -118,6 +125,7 @@ impl Tree {
         all.extend(self.impure());
         all.extend(self.incomplete());
         all.extend(self.headless());
+        all.extend(self.misdrawn());
         all
     }
 
@@ -229,25 +237,49 @@ impl Tree {
         let mut found = Vec::new();
         for name in self.crates() {
             let lib = self.text(&format!("crates/{name}/src/lib.rs"));
-            let head: Vec<&str> = lib
-                .lines()
-                .take_while(|line| line.starts_with("//!"))
-                .collect();
             if !lib.lines().any(|line| line == "#![forbid(unsafe_code)]") {
                 found.push(format!("{name} does not forbid unsafe code"));
             }
-            let wanted = ["//! ```", "//! |"];
-            if head.len() > 60
-                || wanted
-                    .iter()
-                    .any(|start| !head.iter().any(|line| line.starts_with(start)))
-            {
-                found.push(format!(
-                    "{name}'s lib.rs opens with a sentence, an example and a table, in 60 lines"
-                ));
+            for missing in missing_in_head(lib) {
+                found.push(format!("{name}'s lib.rs {missing}"));
+            }
+            for line in lib.lines() {
+                let module = line
+                    .strip_prefix("pub mod ")
+                    .and_then(|rest| rest.strip_suffix(';'));
+                let open = |module| module == "testing" || OPEN.contains(&(name, module));
+                if module.is_some_and(|module| !open(module)) {
+                    found.push(format!("{name}'s lib.rs opens a module: {line}"));
+                }
+                if line.starts_with("pub use ") && line.contains('*') {
+                    found.push(format!("{name}'s lib.rs says no names: {line}"));
+                }
             }
         }
         found
+    }
+
+    /// Where the picture of the crates shows other arrows than the table, those to core left out of both.
+    fn misdrawn(&self) -> Vec<String> {
+        let drawn: BTreeSet<(&str, &str)> = self
+            .text("docs/crates.svg")
+            .split("data-from=\"")
+            .skip(1)
+            .filter_map(|rest| {
+                let (from, rest) = rest.split_once('"')?;
+                let (to, _) = rest.split_once("data-to=\"")?.1.split_once('"')?;
+                Some((from, to))
+            })
+            .collect();
+        let listed: BTreeSet<(&str, &str)> = ARROWS
+            .iter()
+            .flat_map(|(from, to)| to.iter().map(move |to| (*from, *to)))
+            .filter(|(_, to)| *to != "core")
+            .collect();
+        let differing = drawn.symmetric_difference(&listed);
+        differing
+            .map(|(from, to)| format!("docs/crates.svg and the table differ in {from} -> {to}"))
+            .collect()
     }
 }
 
@@ -263,75 +295,6 @@ fn is_pure(path: &str) -> bool {
     let file = parts.next().unwrap_or_default();
     let part_of = parts.any(|folder| PURE.contains(&format!("{folder}.rs").as_str()));
     PURE.contains(&file) || (part_of && file != "tests.rs")
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .to_path_buf()
-}
-
-fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(root, &path, files);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            let name = path
-                .strip_prefix(root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .replace('\\', "/");
-            files.insert(name, fs::read_to_string(&path).unwrap());
-        }
-    }
-}
-
-/// Cargo's own view of who depends on whom.
-fn arrows(root: &Path) -> BTreeMap<String, Vec<String>> {
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
-        .current_dir(root)
-        .output()
-        .unwrap();
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("cargo metadata answers in JSON");
-    let mut arrows = BTreeMap::new();
-    for package in metadata["packages"].as_array().unwrap() {
-        let manifest = package["manifest_path"]
-            .as_str()
-            .unwrap()
-            .replace('\\', "/");
-        let Some((_, folder)) = manifest.rsplit_once("/crates/") else {
-            continue;
-        };
-        let to = package["dependencies"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|dependency| dependency["kind"] != "dev");
-        let ours = to.filter_map(|dependency| {
-            dependency["name"]
-                .as_str()?
-                .strip_prefix("portcullis-")
-                .map(str::to_owned)
-        });
-        arrows.insert(
-            folder.trim_end_matches("/Cargo.toml").to_owned(),
-            ours.collect(),
-        );
-    }
-    arrows
 }
 
 #[test]
@@ -443,6 +406,75 @@ fn a_missing_fuzz_target_example_bench_or_row_is_found() {
             "jwt has no example: examples/jwt.rs",
             "jwt has no bench: benches/jwt.rs",
             "jwt has no row in README.md"
+        ]
+    );
+}
+
+#[test]
+fn a_head_that_lacks_a_part_of_its_form_is_found() {
+    const LIB: &str = "crates/lockout/src/lib.rs";
+    let whole = Tree::read().text(LIB).to_owned();
+    let second = "//! Failures of an account. Or others.\n";
+    let (first, _) = whole.split_once('\n').unwrap();
+    let cases = [
+        (
+            whole.replace(&format!("{first}\n"), second),
+            "lockout's lib.rs does not open with one sentence",
+        ),
+        (
+            whole.replacen("//! ```\n", "//! ```no_run\n", 1),
+            "lockout's lib.rs has no example first that runs as it stands",
+        ),
+        (
+            whole.replace("//! It verifies no password", "//! A password is verified"),
+            "lockout's lib.rs does not say what it does not do",
+        ),
+        (
+            whole.replace("#![forbid(unsafe_code)]", ""),
+            "lockout does not forbid unsafe code",
+        ),
+        (
+            format!("{}{whole}", "//! More.\n//!\n".repeat(30)),
+            "lockout's lib.rs has a head of more than 60 lines",
+        ),
+        (
+            format!("{whole}pub mod decide;\n"),
+            "lockout's lib.rs opens a module: pub mod decide;",
+        ),
+        (
+            format!("{whole}pub use guard::*;\n"),
+            "lockout's lib.rs says no names: pub use guard::*;",
+        ),
+    ];
+    for (text, complaint) in cases {
+        let mut tree = Tree::read();
+        tree.files.insert(LIB.into(), text);
+        assert_eq!(tree.complaints(), [complaint]);
+    }
+    let mut tree = Tree::read();
+    let without = whole.lines().filter(|line| !line.starts_with("//! |"));
+    let without: String = without.flat_map(|line| [line, "\n"]).collect();
+    tree.files.insert(LIB.into(), without);
+    assert!(
+        tree.complaints()
+            .contains(&"lockout's lib.rs has no table".to_owned())
+    );
+}
+
+#[test]
+fn an_arrow_that_is_drawn_and_not_there_or_the_reverse_is_found() {
+    let mut tree = Tree::read();
+    let picture = tree.text("docs/crates.svg");
+    let other = picture.replace(
+        "data-from=\"session\" data-to=\"jwt\"",
+        "data-from=\"session\" data-to=\"audit\"",
+    );
+    tree.files.insert("docs/crates.svg".into(), other);
+    assert_eq!(
+        tree.complaints(),
+        [
+            "docs/crates.svg and the table differ in session -> audit",
+            "docs/crates.svg and the table differ in session -> jwt",
         ]
     );
 }

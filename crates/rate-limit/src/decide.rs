@@ -121,6 +121,7 @@ pub(crate) fn refund(
 
 /// GCRA, with the state seen as a debt of time. `all_back` is zero for a key nothing is known of; what
 /// is returned replaces it, if anything.
+#[inline]
 pub(crate) fn smooth(
     quota: &Quota,
     all_back: u64,
@@ -155,10 +156,18 @@ pub(crate) fn smooth(
 }
 
 fn smooth_admitted(quota: &Quota, debt: u64) -> Decision {
-    let free = quota.span_nanos().saturating_sub(debt);
-    let units = free.checked_div(quota.emission_nanos()).unwrap_or(0);
+    let remaining = if debt == 0 {
+        quota.burst_units()
+    } else if debt <= quota.emission_nanos() {
+        // Most checks meet a key that was whole, and are spared the division.
+        quota.burst_units().saturating_sub(1)
+    } else {
+        let free = quota.span_nanos().saturating_sub(debt);
+        let units = free.checked_div(quota.emission_nanos()).unwrap_or(0);
+        u32::try_from(units).unwrap_or(u32::MAX)
+    };
     Decision::Admitted {
-        remaining: u32::try_from(units).unwrap_or(u32::MAX),
+        remaining,
         reset_after: Duration::from_nanos(debt),
     }
 }

@@ -1,7 +1,7 @@
 //! The rule in one process.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use portcullis_core::Timestamp;
 
@@ -12,12 +12,14 @@ use crate::{Charge, Decision, Joint, LimiterPolicy, Pace, PolicyError, Quota};
 /// One quota for each of many keys, in one process: synchronous, in memory taken once.
 ///
 /// Keys are known by a 64-bit hash under a random key of the process, so nobody can aim at a set. When
-/// more keys are live than there is room for, a newcomer takes the place of the key in its set that is
+/// more keys are live than there is room for, a newcomer takes the place of the key in its sets that is
 /// closest to being whole, which is thereby forgiven what it had spent; **an exhausted key is never
-/// forgotten**, and where all of a set are exhausted the newcomer is refused. A set can
-/// be full while others are not: with as many clients within one period as there is room for, one in seven
-/// meets a full set; with a quarter as many, one in several thousand. Size [`LimiterPolicy::keys`] to four
-/// times the clients.
+/// forgotten**, and where all of a set are exhausted the newcomer is refused. A key has two sets in a
+/// smooth limiter and one in a strict limiter, and they can be full while others are not: with as many
+/// clients within one period as there is room for, one in eighteen finds no room in a smooth limiter and one
+/// in seven in a strict one; with two thirds as many, and a quarter, one in several thousand. Size
+/// [`LimiterPolicy::keys`] to one and a half times the clients of a smooth quota, and four times those of a
+/// strict one.
 ///
 /// ```
 /// use portcullis_core::Timestamp;
@@ -121,8 +123,11 @@ impl Limiter {
     }
 
     fn tag(&self, key: &[u8]) -> u64 {
+        // The key is all there is to hash, so its length needs no prefix to keep it from a neighbour.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
         // Zero is the tag of a slot never used.
-        self.hasher.hash_one(key).max(1)
+        hasher.finish().max(1)
     }
 }
 

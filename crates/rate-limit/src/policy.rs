@@ -182,8 +182,9 @@ pub struct LimiterPolicy {
 }
 
 impl LimiterPolicy {
-    /// Room for at least `keys` keys, in sets of eight, a power of two of them. A key has its set: ask for
-    /// four times the clients expected, and hardly a set is ever full.
+    /// Room for at least `keys` keys, in sets of eight, a power of two of them. A key has its sets: ask for
+    /// one and a half times the clients expected of a smooth quota, whose keys have two, and for four times
+    /// those of a strict quota, whose keys have one, and hardly a key ever finds no room.
     ///
     /// # Errors
     /// [`PolicyError::KeysRefused`] unless 1 to 2^26.

@@ -1,9 +1,11 @@
 //! The smooth limiter's memory: a fixed table of atomics, sixteen bytes a key.
 //!
-//! A key's tag picks a set of eight slots, and the key sits in any one of them. Finding and charging a
-//! key that is there takes no lock: the tag is read, the state compared and swapped, the tag read again.
-//! A newcomer takes the lock of its stripe of sets for the few instructions that choose its slot, since
-//! two threads must not give one key two slots, and so two quotas.
+//! A key's tag picks two sets of eight slots, and the key sits in any one of them: nearly always in the
+//! first set, so that a look costs one memory access, and in the second when the first is crowded, so that
+//! a table two thirds full still has room for every key. Finding and charging a key that is there takes no
+//! lock: the tag is read, the state compared and swapped, the tag read again. A newcomer takes the lock of
+//! its stripe of sets for the few instructions that choose its slot, since two threads must not give one
+//! key two slots, and so two quotas. Both of a key's sets belong to one stripe.
 //!
 //! Taking a slot over goes: state to `IN_TRANSIT` (which fails if its key is charged meanwhile), then the
 //! tag, then the new state. Whoever meets `IN_TRANSIT`, or sees the tag change, comes back as a newcomer;
@@ -42,21 +44,26 @@ impl SmoothTable {
     pub(crate) fn new(sets: usize) -> Self {
         Self {
             sets: (0..sets).map(|_| Set::default()).collect(),
-            stripes: (0..STRIPES.min(sets)).map(|_| Mutex::new(())).collect(),
+            stripes: (0..stripes(sets)).map(|_| Mutex::new(())).collect(),
         }
     }
 
     pub(crate) fn charge(&self, quota: &Quota, tag: u64, cost: u32, now: Timestamp) -> Decision {
-        let step = |all_back| smooth(quota, all_back, cost, now);
-        if let Some(decision) = self.apply(tag, step) {
-            return decision;
+        match self.apply(tag, |all_back| smooth(quota, all_back, cost, now)) {
+            Some(decision) => decision,
+            None => self.charge_newcomer(quota, tag, cost, now),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn charge_newcomer(&self, quota: &Quota, tag: u64, cost: u32, now: Timestamp) -> Decision {
         let _stripe = self.stripe(tag);
         // Another thread may have brought the key in before this one had the lock.
-        if let Some(decision) = self.apply(tag, step) {
-            return decision;
+        match self.apply(tag, |all_back| smooth(quota, all_back, cost, now)) {
+            Some(decision) => decision,
+            None => self.admit_newcomer(quota, tag, cost, now),
         }
-        self.admit_newcomer(quota, tag, cost, now)
     }
 
     pub(crate) fn refund(
@@ -75,11 +82,10 @@ impl SmoothTable {
 
     /// Steps the state of the key with that tag; none if the table does not hold it.
     fn apply<T>(&self, tag: u64, step: impl Fn(u64) -> (T, Option<u64>)) -> Option<T> {
-        let slot = self
-            .set(tag)
-            .iter()
-            .find(|slot| slot.tag.load(Ordering::Acquire) == tag)?;
-        let still_ours = || slot.tag.load(Ordering::Acquire) == tag;
+        let is_its = |slot: &&Slot| slot.tag.load(Ordering::Acquire) == tag;
+        let slot = (self.first(tag).iter().find(is_its))
+            .or_else(|| self.second(tag).iter().find(is_its))?;
+        let still_ours = || is_its(&slot);
         let mut seen = slot.all_back.load(Ordering::Acquire);
         loop {
             if seen == IN_TRANSIT {
@@ -102,20 +108,16 @@ impl SmoothTable {
         }
     }
 
-    /// Called under the stripe's lock, for a key the set does not hold. It takes the slot whose units
-    /// are back first, be it unused, expired or live; an exhausted key is never forgotten, and a set
-    /// full of them refuses the newcomer until the first has a unit again.
+    /// Called under the stripe's lock, for a key that its sets do not hold. It takes an unused or expired
+    /// slot if there is one, or else the slot whose units are back first; an exhausted key is never
+    /// forgotten, and two sets full of them refuse the newcomer until the first has a unit again.
     fn admit_newcomer(&self, quota: &Quota, tag: u64, cost: u32, now: Timestamp) -> Decision {
         let (decision, next) = smooth(quota, 0, cost, now);
         if !decision.is_admitted() {
             return decision;
         }
         loop {
-            let candidates = self.set(tag).iter();
-            let first = candidates
-                .map(|slot| (slot, slot.all_back.load(Ordering::Acquire)))
-                .min_by_key(|(_, all_back)| *all_back);
-            let Some((slot, seen)) = first else {
+            let Some(Candidate { slot, seen }) = self.candidate(tag, now) else {
                 return Decision::Oversized;
             };
             let (would, healed) = smooth(quota, seen, 1, now);
@@ -141,18 +143,64 @@ impl SmoothTable {
         }
     }
 
-    fn set(&self, tag: u64) -> &[Slot] {
-        match self.sets.get(masked(tag, self.sets.len())) {
-            Some(set) => &set.0,
-            None => &[],
+    /// The slot that a newcomer takes if its key is not exhausted.
+    fn candidate(&self, tag: u64, now: Timestamp) -> Option<Candidate<'_>> {
+        let now = now.as_unix_nanos();
+        let (first, first_live) = survey(self.first(tag), now)?;
+        let Some((second, second_live)) = survey(self.second(tag), now) else {
+            return Some(first);
+        };
+        let crowded = first_live >= CROWDED && second_live < first_live;
+        match (first.seen <= now, second.seen <= now) {
+            (true, true) if crowded => Some(second),
+            (true, _) => Some(first),
+            (false, true) => Some(second),
+            (false, false) if second.seen < first.seen => Some(second),
+            (false, false) => Some(first),
         }
     }
 
-    /// Every set belongs to one stripe: both are the tag's low bits.
+    fn first(&self, tag: u64) -> &[Slot] {
+        self.set(masked(tag, self.sets.len()))
+    }
+
+    /// Another set of the same stripe, or none where there is only one set.
+    fn second(&self, tag: u64) -> &[Slot] {
+        // An odd multiple of the stripes, both being powers of two, is zero only if all sets are.
+        let stripes = u64::try_from(self.stripes.len()).unwrap_or(1);
+        let apart = ((tag >> 32) | 1).wrapping_mul(stripes);
+        match masked(apart, self.sets.len()) {
+            0 => &[],
+            apart => self.set(masked(tag, self.sets.len()) ^ apart),
+        }
+    }
+
+    fn set(&self, at: usize) -> &[Slot] {
+        self.sets.get(at).map_or(&[], |set| &set.0)
+    }
+
     fn stripe(&self, tag: u64) -> Option<MutexGuard<'_, ()>> {
         let stripe = self.stripes.get(masked(tag, self.stripes.len()))?;
         Some(stripe.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A slot, and the state it was chosen for.
+struct Candidate<'a> {
+    slot: &'a Slot,
+    seen: u64,
+}
+
+/// The slot of a set whose units are back first, and how many slots hold a key that has spent something.
+fn survey(set: &[Slot], now: u64) -> Option<(Candidate<'_>, usize)> {
+    let seen = || {
+        set.iter().map(|slot| Candidate {
+            slot,
+            seen: slot.all_back.load(Ordering::Acquire),
+        })
+    };
+    let first = seen().min_by_key(|candidate| candidate.seen)?;
+    Some((first, seen().filter(|live| live.seen > now).count()))
 }
 
 /// The tag's low bits, below `len`, a power of two.
@@ -161,9 +209,18 @@ pub(crate) fn masked(tag: u64, len: usize) -> usize {
     usize::try_from(tag & mask).unwrap_or(0)
 }
 
+/// A power of two. Few enough that the second sets of a set's keys are spread over 32 others.
+fn stripes(sets: usize) -> usize {
+    (sets / 64).clamp(1, STRIPES)
+}
+
 /// No state: the rule refuses before it gets there.
 const IN_TRANSIT: u64 = u64::MAX;
 const STRIPES: usize = 256;
+/// From so many live keys on, a newcomer goes to its second set if fewer are live there. Lower would send
+/// more keys where a look costs a second memory access; higher would leave full pairs of sets: two thirds
+/// full, one key in ten thousand finds both full, and one in ten sits in its second set.
+const CROWDED: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -198,10 +255,46 @@ mod tests {
         let table = SmoothTable::new(1);
         let _ = table.charge(&quota, 1, 1, NOW);
         let slot = table
-            .set(1)
+            .first(1)
             .iter()
             .find(|slot| slot.tag.load(Ordering::Relaxed) == 1);
         slot.unwrap().all_back.store(IN_TRANSIT, Ordering::Relaxed);
         assert_eq!(table.apply(1, |_| ((), None)), None);
+    }
+
+    #[test]
+    fn a_key_of_a_full_set_is_held_in_its_second_and_gets_no_second_quota() {
+        let quota = Quota::per_minute(1).unwrap();
+        let table = SmoothTable::new(4);
+        // Every tag has the same first set, and the same second one.
+        let tags = (1..=16).map(|id: u64| (id << 40) | 1);
+        for tag in tags.clone() {
+            assert!(table.charge(&quota, tag, 1, NOW).is_admitted());
+        }
+        for tag in tags {
+            assert!(!table.charge(&quota, tag, 1, NOW).is_admitted());
+        }
+        let newcomer = table.charge(&quota, (17 << 40) | 1, 1, NOW);
+        assert!(newcomer.retry_after().is_some(), "{newcomer:?}");
+    }
+
+    #[test]
+    fn both_sets_of_a_key_differ_and_belong_to_its_stripe() {
+        for sets in [2_usize, 8, 16, 4_096] {
+            let table = SmoothTable::new(sets);
+            for tag in (0..2_000).map(|id: u64| id.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+                let places = [table.first(tag), table.second(tag)].map(|set| {
+                    let starts = table.sets.iter().map(|set| set.0.as_ptr());
+                    starts
+                        .clone()
+                        .position(|start| start == set.as_ptr())
+                        .unwrap()
+                });
+                assert_ne!(places[0], places[1]);
+                let stripes = places.map(|place| place % table.stripes.len());
+                assert_eq!(stripes[0], stripes[1]);
+            }
+        }
+        assert!(SmoothTable::new(1).second(7).is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! The bodies that the fuzz targets share with their replay.
 
+mod acts;
+
 use std::time::Duration;
 
 use portcullis_core::Timestamp;
@@ -7,6 +9,8 @@ use portcullis_core::Timestamp;
 use crate::decide::{Change, decide};
 use crate::state::State;
 use crate::{Decision, Pace, Quota};
+
+pub use acts::fuzz_rate_limit_acts;
 
 /// The body of the fuzz target `rate_limit_state`: a state that decodes encodes to the same bytes; any
 /// quota decides on it; whoever waits as told is admitted; once expired it decides like none.

@@ -69,30 +69,42 @@ fn many_threads_on_as_many_keys_as_fit_never_admit_more_than_the_quota_of_each()
     // One set of eight slots and eight keys: every thread brings keys in while others charge them.
     for _ in 0..50 {
         for limiter in both(20, 8) {
-            let admitted: [AtomicUsize; 8] = Default::default();
-            let start = Barrier::new(4);
-            std::thread::scope(|scope| {
-                for thread in 0..4_usize {
-                    let (limiter, admitted, start) = (&limiter, &admitted, &start);
-                    scope.spawn(move || {
-                        start.wait();
-                        for turn in 0..800 {
-                            let key = (turn + thread * 2) % 8;
-                            if limiter.check(&key.to_be_bytes(), NOW).is_admitted() {
-                                admitted[key].fetch_add(1, Ordering::Relaxed);
-                            }
-                        }
-                    });
-                }
-            });
-            assert_eq!(admitted.map(AtomicUsize::into_inner), [20; 8]);
+            assert_eq!(admitted_on_four_threads::<8>(&limiter), [20; 8]);
         }
     }
 }
 
 #[test]
+fn many_threads_on_the_keys_of_two_sets_never_admit_more_than_the_quota_of_each() {
+    for _ in 0..50 {
+        let limiter = Limiter::new(smooth(20), LimiterPolicy::keys(16).unwrap());
+        assert_eq!(admitted_on_four_threads::<16>(&limiter), [20; 16]);
+    }
+}
+
+fn admitted_on_four_threads<const KEYS: usize>(limiter: &Limiter) -> [usize; KEYS] {
+    let admitted = [const { AtomicUsize::new(0) }; KEYS];
+    let start = Barrier::new(4);
+    std::thread::scope(|scope| {
+        for thread in 0..4_usize {
+            let (admitted, start) = (&admitted, &start);
+            scope.spawn(move || {
+                start.wait();
+                for turn in 0..100 * KEYS {
+                    let key = (turn + thread * 2) % KEYS;
+                    if limiter.check(&key.to_be_bytes(), NOW).is_admitted() {
+                        admitted[key].fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    admitted.map(AtomicUsize::into_inner)
+}
+
+#[test]
 fn a_flood_of_newcomers_on_many_threads_never_frees_an_exhausted_key() {
-    for limiter in both(5, 8) {
+    for limiter in both(5, 8).into_iter().chain(both(5, 16)) {
         assert_eq!(spend_all(&limiter, b"attacker", NOW), 5);
         std::thread::scope(|scope| {
             for thread in 0..4_u32 {
@@ -187,6 +199,26 @@ fn with_four_times_the_room_hardly_a_key_is_forgiven_anything() {
         let forgiven = ids().filter(|id| spend_all(&limiter, id, NOW) > 1).count();
         // One in several thousand is to be expected, and a hundred times that never comes.
         assert!(forgiven < 40, "{forgiven}");
+    }
+}
+
+#[test]
+fn two_thirds_full_a_smooth_limiter_hardly_forgives_a_key_anything() {
+    let limiter = Limiter::new(smooth(2), LimiterPolicy::keys(16_384).unwrap());
+    let ids = || (0..10_922_u32).map(u32::to_be_bytes);
+    for id in ids() {
+        assert!(limiter.check(&id, NOW).is_admitted());
+    }
+    let forgiven = ids().filter(|id| spend_all(&limiter, id, NOW) > 1).count();
+    // One in ten thousand is to be expected, and thirty times that never comes.
+    assert!(forgiven < 40, "{forgiven}");
+}
+
+#[test]
+fn keys_that_differ_in_trailing_zeros_alone_do_not_share_a_quota() {
+    let limiter = Limiter::new(smooth(1), LimiterPolicy::default());
+    for len in 0..40 {
+        assert!(limiter.check(&vec![0; len], NOW).is_admitted(), "{len}");
     }
 }
 

@@ -1,11 +1,15 @@
 //! The bodies of this crate's fuzz targets.
 
+mod acts;
+
 use portcullis_core::{Next, Secret, Timestamp};
 
 use crate::decide;
 use crate::state::{Record, Row};
 use crate::token::{Keyed, Presented};
 use crate::{Factor, Method, Revocation, SessionId, SessionPolicy};
+
+pub use acts::fuzz_session_acts;
 
 /// The body of `session_row`: bytes that decode encode to the same bytes, every decision on them
 /// leaves bytes that decode, and once they have expired each decides as on none.
@@ -112,16 +116,50 @@ fn check(next: &Next) {
     }
 }
 
-/// The body of `refresh_token`: a text that parses is spelled in the one way its parts are.
+/// The body of `refresh_token`: a text that parses is spelled in the one way its parts are; and the token
+/// of a session, counter and nonce made of the data is known again, by that key and nonce alone, and not
+/// once one of its characters has changed.
 ///
 /// # Panics
-/// When it is not.
+/// When that does not hold.
 pub fn fuzz_refresh_token(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Some(presented) = Presented::parse(text)
+    {
+        assert_eq!(presented.text().expose(), text);
+    }
+    let key = |byte| Keyed::new(&Secret::from(vec![byte; 32]));
+    let (Some(keyed), Some(other), Some((session, rest))) =
+        (key(7), key(8), data.split_first_chunk())
+    else {
         return;
     };
-    if let Some(presented) = Presented::parse(text) {
-        assert_eq!(presented.text().expose(), text);
+    let (Some((counter, rest)), Some(nonce)) = (rest.split_first_chunk(), rest.last_chunk()) else {
+        return;
+    };
+    let (session, counter) = (
+        SessionId::from_bytes(*session),
+        u64::from_be_bytes(*counter),
+    );
+    let token = keyed.token(session, counter, nonce);
+    let text = token.expose();
+    let Some(read) = Presented::parse(text) else {
+        assert_eq!(Some(text), None, "what was made is not read");
+        return;
+    };
+    assert_eq!((read.session, read.counter), (session, counter));
+    assert!(keyed.made(&read, nonce) && !other.made(&read, nonce));
+    let mut another = *nonce;
+    another[0] ^= 1;
+    assert!(!keyed.made(&read, &another));
+    if let [place, put, ..] = rest
+        && let Some(place) = usize::from(*place).checked_rem(text.len())
+    {
+        let mut changed = text.as_bytes().to_vec();
+        changed.splice(place..place.saturating_add(1), [*put]);
+        let changed = String::from_utf8(changed).unwrap_or_default();
+        let known = Presented::parse(&changed).is_some_and(|read| keyed.made(&read, nonce));
+        assert_eq!(known, changed == text);
     }
 }
 

@@ -7,6 +7,8 @@ use portcullis_audit::{Action, Event};
 use portcullis_core::{Secret, Timestamp};
 use portcullis_totp_mfa::{Code, Kind};
 
+use crate::CaptchaOutcome;
+
 /// A name, a password, and where they came from.
 ///
 /// ```
@@ -24,6 +26,7 @@ use portcullis_totp_mfa::{Code, Kind};
 pub struct Attempt {
     pub(crate) name: String,
     pub(crate) password: Secret,
+    pub(crate) captcha: Option<CaptchaOutcome>,
     origin: Origin,
 }
 
@@ -56,6 +59,7 @@ impl Attempt {
         Self {
             name: bounded(name),
             password,
+            captcha: None,
             origin: Origin::default(),
         }
     }
@@ -64,6 +68,14 @@ impl Attempt {
     #[must_use]
     pub fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
+        self
+    }
+
+    /// What came of the captcha. Looked at where the policy asks for one
+    /// ([`crate::SignInPolicy::captcha`]), and nowhere else.
+    #[must_use]
+    pub const fn captcha(mut self, outcome: CaptchaOutcome) -> Self {
+        self.captcha = Some(outcome);
         self
     }
 

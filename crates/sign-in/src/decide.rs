@@ -1,10 +1,26 @@
-//! What a verified attempt comes to, and how a sign-in waits for its second factor: pure.
+//! What a captcha and a verified attempt come to, and how a sign-in waits for its second factor: pure.
 
 use portcullis_core::{Next, Reason, Timestamp};
 use portcullis_lockout::Outcome;
 
-use crate::Credential;
 use crate::state::Pending;
+use crate::{CaptchaOutcome, Credential, WhenAway};
+
+/// Whether an attempt may go on to its password. `Ok` holds what it went without, for the record.
+///
+/// Nothing of the account is an argument: a captcha's refusal cannot tell one from another.
+pub(crate) fn captcha(
+    asked: Option<WhenAway>,
+    outcome: Option<CaptchaOutcome>,
+) -> Result<Option<Reason>, Reason> {
+    match (asked, outcome) {
+        (None, _) | (Some(_), Some(CaptchaOutcome::Passed)) => Ok(None),
+        (Some(_), None) => Err(Reason::CaptchaMissing),
+        (Some(_), Some(CaptchaOutcome::Failed)) => Err(Reason::CaptchaFailed),
+        (Some(WhenAway::Refuse), Some(CaptchaOutcome::Away)) => Err(Reason::CaptchaUnavailable),
+        (Some(WhenAway::GoOn), Some(CaptchaOutcome::Away)) => Ok(Some(Reason::CaptchaUnavailable)),
+    }
+}
 
 /// Whether the account could be tried when the attempt began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +168,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_captcha_that_is_asked_for_is_passed_or_waived_by_the_policy_and_by_nothing_else() {
+        use CaptchaOutcome::{Away, Failed, Passed};
+        let (missing, failed, away) = (
+            Reason::CaptchaMissing,
+            Reason::CaptchaFailed,
+            Reason::CaptchaUnavailable,
+        );
+        let cases = [
+            (None, None, Ok(None)),
+            (None, Some(Failed), Ok(None)),
+            (None, Some(Away), Ok(None)),
+            (Some(WhenAway::Refuse), None, Err(missing)),
+            (Some(WhenAway::Refuse), Some(Passed), Ok(None)),
+            (Some(WhenAway::Refuse), Some(Failed), Err(failed)),
+            (Some(WhenAway::Refuse), Some(Away), Err(away)),
+            (Some(WhenAway::GoOn), None, Err(missing)),
+            (Some(WhenAway::GoOn), Some(Passed), Ok(None)),
+            (Some(WhenAway::GoOn), Some(Failed), Err(failed)),
+            (Some(WhenAway::GoOn), Some(Away), Ok(Some(away))),
+        ];
+        for (asked, outcome, expected) in cases {
+            assert_eq!(captcha(asked, outcome), expected, "{asked:?} {outcome:?}");
+        }
+        assert_eq!(WhenAway::default(), WhenAway::Refuse);
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub enum SignInError {
     /// the account was locked or changed meanwhile.
     #[error("the second factor is not accepted")]
     SecondFactorRefused(Refused),
+    /// A captcha is asked for and was not passed, or nothing of one came. Neither the account nor the
+    /// password was looked at, and nothing was counted.
+    #[error("a captcha is asked for and was not passed")]
+    CaptchaRefused(Reason),
     /// The service has as many logins under way as it takes on, of this account or of all. Nothing was
     /// counted.
     #[error("as many logins are under way as the service takes on")]
@@ -28,8 +32,8 @@ pub enum SignInError {
         /// When to come back.
         retry_after: Duration,
     },
-    /// The store, the table of users, the hasher or the audit log is away or at fault. Nobody was
-    /// signed in.
+    /// The store, the table of users, the hasher, the audit log or the captcha's provider is away or at
+    /// fault. Nobody was signed in.
     #[error("nobody can be signed in now: {0}")]
     Unavailable(Reason),
 }
@@ -86,13 +90,16 @@ impl SignInError {
     }
 
     /// What the wire may be told: one reason for every refusal of a password, one for every refusal of a
-    /// second factor.
+    /// second factor. Of a captcha it may be told all.
     #[must_use]
     pub const fn wire_reason(&self) -> Reason {
         match self {
             Self::Refused(_) => Reason::PasswordWrong,
             Self::SecondFactorRefused(_) => Reason::SecondFactorWrong,
-            Self::Overloaded { .. } | Self::Unavailable(_) => self.log_reason(),
+            // Told as it is: it says nothing about an account.
+            Self::CaptchaRefused(_) | Self::Overloaded { .. } | Self::Unavailable(_) => {
+                self.log_reason()
+            }
         }
     }
 
@@ -102,6 +109,7 @@ impl SignInError {
         match self {
             Self::Refused(Refused(reason))
             | Self::SecondFactorRefused(Refused(reason))
+            | Self::CaptchaRefused(reason)
             | Self::Unavailable(reason) => *reason,
             Self::Overloaded { .. } => Reason::Overloaded,
         }

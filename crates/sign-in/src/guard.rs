@@ -25,7 +25,8 @@ use crate::{
 /// Signs users in, asks for their second factors and changes what they sign in with, in the one safe
 /// order.
 ///
-/// Address and rate limit come before it, in the gates. Then: reserve one of the account's attempts,
+/// Address and rate limit come before it, in the gates. Then: look at the captcha's outcome where the
+/// policy asks for one; reserve one of the account's attempts,
 /// look the user up, verify the password, settle the reservation; ask for the second factor where one is
 /// enrolled, and use its code up; start the session, look again, record, answer. An unknown user and a
 /// locked account take the very same way.
@@ -125,8 +126,8 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
     /// may have left no event.
     ///
     /// # Errors
-    /// [`SignInError::Refused`], one answer for every reason; [`SignInError::Overloaded`] and
-    /// [`SignInError::Unavailable`], after which nobody is signed in. A session that could not be ended
+    /// [`SignInError::CaptchaRefused`] before the account is touched; [`SignInError::Refused`], one answer
+    /// for every reason; [`SignInError::Overloaded`] and [`SignInError::Unavailable`], after which nobody is signed in. A session that could not be ended
     /// then, because the store was away again, has no holder and idles away.
     pub async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<Entered, SignInError> {
         let origin = attempt.came_from().clone();
@@ -248,8 +249,8 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
     /// Replaces a user's password by `new`, if the attempt's is the present one, and ends all of the
     /// user's sessions. Counts and locks as a login does. Goes on to its end if the caller hangs up.
     ///
-    /// It asks for no second factor: let it be called from a session alone, which has shown one where the
-    /// user has one.
+    /// It asks for no second factor and no captcha: let it be called from a session alone, for the
+    /// session's own user, who has shown a second factor there where the user has one.
     ///
     /// The event is recorded before anything is changed: a change that failed after is over-reported,
     /// none goes unseen.
@@ -272,7 +273,9 @@ impl<D: Directory + 'static, A: Sink + 'static> SignIn<D, A> {
 
 impl<D: Directory, A: Sink> Inner<D, A> {
     async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<Entered, SignInError> {
+        let waived = self.look_at_captcha(&attempt, now).await?;
         let proven = self.prove(attempt, now).await?;
+        let proven = Proven { waived, ..proven };
         let hash_is_outdated = self.hasher.is_outdated(&proven.credential.password_hash);
         if let Some(generation) = self
             .enrolled(&proven.credential.user_id, proven.now)
@@ -344,7 +347,8 @@ impl<D: Directory, A: Sink> Inner<D, A> {
                 .user(&proven.credential.user_id)
                 .session(&session.to_string())
         };
-        let mut recorded = self.record(event(Action::Login, &started.session)).await;
+        let login = event(Action::Login, &started.session);
+        let mut recorded = self.record(proven.told(login)).await;
         for evicted in &started.evicted {
             let revoked = self.record(event(Action::SessionRevoked, evicted)).await;
             recorded = recorded.and(revoked);

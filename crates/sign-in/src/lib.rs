@@ -44,25 +44,26 @@
 //!
 //! | Step | Who | Why there |
 //! |---|---|---|
+//! | captcha | the application, [`CaptchaOutcome`] | where asked for: before the account is touched |
 //! | reserve | `portcullis-lockout` | an attempt is counted before it is judged: guesses cannot race |
 //! | look up | [`Directory`] | unknown and locked users take the same way, with a dummy hash |
 //! | verify | [`Hasher`], [`Argon2Pool`] | off the async threads, bounded, refused when full |
 //! | settle | `portcullis-lockout` | in a task of its own: hanging up changes nothing |
-//! | ask | [`Challenge`] | where a second factor is enrolled: bound to this login, few tries, a short life |
-//! | use up | `portcullis-totp-mfa` | one code, once, counted before it is judged |
+//! | ask, use up | [`Challenge`], `portcullis-totp-mfa` | where a second factor is enrolled: bound to this login; one code, once, counted before it is judged |
 //! | start | `portcullis-session` | only now is there anything to steal |
 //! | look again | [`Directory`] | a credential, factor or lock that changed meanwhile signs nobody in |
 //! | record | [`portcullis_audit::Sink`] | on disk before the answer; else the session is ended |
 //! | answer | the caller | a session that its caller did not take is ended |
 //!
 //! Refusals of a password differ in nothing but this: the fifth failure also writes the lock down. Those of
-//! a code are one answer, and a wrong one is also written down. It does not limit addresses, hold users, or normalise
-//! passwords (their bytes count), nor does it say who must have a second factor.
+//! a code are one answer, and a wrong one is also written down. It does not limit addresses, hold users, normalise
+//! passwords (their bytes count), ask a captcha's provider, or say who must have a second factor.
 #![forbid(unsafe_code)]
 
 mod apart;
 mod attempt;
 mod bounded;
+mod captcha;
 mod challenge;
 mod decide;
 mod directory;
@@ -80,6 +81,7 @@ mod state;
 pub mod testing;
 
 pub use attempt::{Attempt, Origin, Shown};
+pub use captcha::{CaptchaOutcome, WhenAway};
 pub use challenge::Challenge;
 pub use directory::{Credential, Directory, DirectoryError};
 pub use error::{ChangeError, FactorError, Refused, SignInError};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis_core::Secret;
 use portcullis_lockout::AccountName;
 
+use crate::WhenAway;
 use crate::state::MAX_TRIES;
 
 /// What a login may cost, and what happens when it cannot be recorded.
@@ -12,7 +13,8 @@ use crate::state::MAX_TRIES;
 /// The default waits up to five seconds for a slot of a crowded account and up to ten for any one
 /// step of the table of users, the hasher or the audit log (two of them are less than the 30 s that a
 /// reservation lives), works on 512 attempts at once and refuses what the audit log cannot take. Between
-/// password and second factor there are five minutes, time to find the telephone, and five tries.
+/// password and second factor there are five minutes, time to find the telephone, and five tries. No
+/// captcha is asked for: it needs a third party, whom an application must have chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct SignInPolicy {
     pub(crate) crowd_wait: Duration,
@@ -21,6 +23,8 @@ pub struct SignInPolicy {
     pub(crate) unrecorded: bool,
     pub(crate) second_factor_wait: Duration,
     pub(crate) second_factor_tries: u8,
+    /// Whether a captcha is asked for, and what a provider that is away means.
+    pub(crate) captcha: Option<WhenAway>,
 }
 
 impl Default for SignInPolicy {
@@ -32,6 +36,7 @@ impl Default for SignInPolicy {
             unrecorded: false,
             second_factor_wait: Duration::from_secs(300),
             second_factor_tries: 5,
+            captcha: None,
         }
     }
 }
@@ -73,6 +78,15 @@ impl SignInPolicy {
     #[must_use]
     pub fn second_factor_tries(mut self, tries: u8) -> Self {
         self.second_factor_tries = tries.clamp(1, MAX_TRIES);
+        self
+    }
+
+    /// Asks for a captcha at each [`crate::SignIn::sign_in`]: an attempt without an outcome
+    /// ([`crate::Attempt::captcha`]) is refused before its account is touched. `away` says what follows
+    /// when the provider cannot be asked; see [`WhenAway`] for which to choose.
+    #[must_use]
+    pub const fn captcha(mut self, away: WhenAway) -> Self {
+        self.captcha = Some(away);
         self
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Proven {
     pub(crate) credential: Credential,
     /// Read again after the hash.
     pub(crate) now: Timestamp,
+    /// What the policy let it go on without, for the record.
+    pub(crate) waived: Option<Reason>,
 }
 
 /// What an attempt holds until its password is judged.
@@ -86,6 +88,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
                     origin,
                     credential,
                     now,
+                    waived: None,
                 });
             }
             (refusal, _) => refusal.unwrap_or(Reason::UserUnknown),

@@ -78,7 +78,8 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             return Err(SignInError::Unavailable(Reason::Internal));
         }
         let event = proven.origin.event(Action::SecondFactorAsked, proven.now);
-        self.record(event.user(&credential.user_id)).await?;
+        let event = proven.told(event.user(&credential.user_id));
+        self.record(event).await?;
         let put = move |_: Option<&[u8]>| ((), pending.put());
         self.waiting(&token, proven.now, put).await?;
         Ok(Challenge {
@@ -234,6 +235,8 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             origin,
             credential,
             now,
+            // The question for this factor said it.
+            waived: None,
         })
     }
 

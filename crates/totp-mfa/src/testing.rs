@@ -1,5 +1,7 @@
 //! Codes for other crates' tests, and the bodies that the fuzz targets share with their replay.
 
+mod acts;
+
 use std::fmt::Debug;
 
 use portcullis_core::{Next, Sealer, Secret, Timestamp};
@@ -10,6 +12,8 @@ use crate::guard::place_of;
 use crate::state::{Recovery, Row};
 use crate::verify::{Codes, step_at};
 use crate::{Code, Generation, Kind, MfaPolicy};
+
+pub use acts::fuzz_totp_acts;
 
 /// What an authenticator shows.
 pub mod codes {

@@ -1,5 +1,6 @@
 //! The client's address, and whether it may call.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -41,6 +42,16 @@ impl AddressGate {
     }
 }
 
+impl AddressGate {
+    /// For clients that connect directly, from anywhere: the peer's address is the client's, no
+    /// forwarding header is believed, and everyone is admitted. Behind a proxy all clients would be one:
+    /// name it then ([`AddressGate::new`]).
+    #[must_use]
+    pub fn direct() -> Self {
+        Self::new(TrustedProxies::none(), AddressList::everyone())
+    }
+}
+
 impl Gate for AddressGate {
     type Pass = Admitted;
 
@@ -53,10 +64,22 @@ impl Gate for AddressGate {
             .client_address(peer, lines.iter().map(http::HeaderValue::as_bytes))
             .map_err(|_| Reason::AddressUnknown)?;
         head.extensions.insert(client);
+        // Of an `ObserveLayer`'s span; one that has no such field takes no notice.
+        #[cfg(feature = "tracing")]
+        tracing::Span::current().record("client_address", tracing::field::display(client.ip()));
         match self.list.check(client.ip()) {
             Verdict::Admitted => Ok(Admitted),
             _ => Err(Refusal::new(Reason::AddressRefused)),
         }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("addresses: ")?;
+        f.write_str(if self.list.is_everyone() {
+            "everyone"
+        } else {
+            "those listed"
+        })
     }
 }
 

@@ -22,7 +22,26 @@ pub struct RequestId([u8; 16]);
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(str::from_utf8(&self.digits()).unwrap_or_default())
+    }
+}
+
+impl RequestId {
+    /// Two digits a byte, the higher one first.
+    fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        let (pairs, _) = digits.as_chunks_mut();
+        for ([high, low], byte) in pairs.iter_mut().zip(self.0) {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        }
+        digits
+    }
+}
+
+const fn digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0'.saturating_add(value),
+        _ => b'a'.saturating_add(value.saturating_sub(10)),
     }
 }
 
@@ -103,7 +122,7 @@ where
         let answered = self.inner.call(request);
         Box::pin(async move {
             let mut response = answered.await?;
-            if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+            if let Ok(value) = HeaderValue::from_bytes(&id.digits()) {
                 response.headers_mut().insert(X_REQUEST_ID, value);
             }
             response.extensions_mut().insert(id);

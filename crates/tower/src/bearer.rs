@@ -28,9 +28,12 @@ impl<C> BearerGate<C> {
     /// Admits a verified token only while its session lives: logged out means refused on the next
     /// request. Costs one look-up a request.
     #[must_use]
-    pub fn of_sessions(verifier: Arc<Verifier>, sessions: Arc<Sessions<AnyStore>>) -> Self {
+    pub fn of_sessions(
+        verifier: impl Into<Arc<Verifier>>,
+        sessions: Arc<Sessions<AnyStore>>,
+    ) -> Self {
         Self {
-            verifier,
+            verifier: verifier.into(),
             sessions: Some(sessions),
             claims: PhantomData,
         }
@@ -38,9 +41,9 @@ impl<C> BearerGate<C> {
 
     /// Admits a verified token until it expires, revoked or not.
     #[must_use]
-    pub fn stateless(verifier: Arc<Verifier>) -> Self {
+    pub fn stateless(verifier: impl Into<Arc<Verifier>>) -> Self {
         Self {
-            verifier,
+            verifier: verifier.into(),
             sessions: None,
             claims: PhantomData,
         }
@@ -86,6 +89,13 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Gate for BearerGate<C>
         }
         head.extensions.insert(token);
         Ok(Admitted)
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.sessions {
+            Some(_) => "bearer token of a live session",
+            None => "bearer token",
+        })
     }
 }
 

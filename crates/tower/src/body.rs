@@ -1,6 +1,7 @@
 //! A body that is read once, within bounds, and handed on as it came.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,9 +19,24 @@ pub(crate) async fn read<B>(body: B, limit_bytes: usize, within: Duration) -> Re
 where
     B: Body<Data = Bytes>,
 {
-    let read = tokio::time::timeout(within, copy(body, limit_bytes));
-    // One that comes by the byte to hold a place here.
-    read.await.unwrap_or(Err(Reason::BadRequest))
+    let mut read = pin!(copy(body, limit_bytes));
+    let mut late = pin!(None);
+    poll_fn(|context| {
+        if let Poll::Ready(read) = read.as_mut().poll(context) {
+            return Poll::Ready(read);
+        }
+        // Most bodies are there at once and need no timer.
+        if late.is_none() {
+            late.set(Some(tokio::time::sleep(within)));
+        }
+        let late = late.as_mut().as_pin_mut().map(|late| late.poll(context));
+        match late {
+            // One that comes by the byte to hold a place here.
+            Some(Poll::Ready(())) => Poll::Ready(Err(Reason::BadRequest)),
+            _ => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// The body in a buffer of its own, which never grows beyond the limit.

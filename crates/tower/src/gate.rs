@@ -1,5 +1,6 @@
 //! What every primitive does to a request head: admit it with a pass, or refuse it.
 
+use std::fmt;
 use std::future::Future;
 
 use http::{request, response};
@@ -27,6 +28,21 @@ pub trait Gate: Clone + Send + Sync + 'static {
         head: &mut request::Parts,
         now: Timestamp,
     ) -> impl Future<Output = Result<Self::Pass, Refusal>> + Send;
+
+    /// Says in words what it asks for, for tables of routes: `bearer token of a live session`. By default
+    /// the name of its type. No secret, and nothing of a request.
+    ///
+    /// # Errors
+    /// Those of the formatter.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(type_name(std::any::type_name::<Self>()))
+    }
+}
+
+/// The type's own name, without its path and its parameters.
+fn type_name(whole: &str) -> &str {
+    let bare = whole.split_once('<').map_or(whole, |(name, _)| name);
+    bare.rsplit_once("::").map_or(bare, |(_, name)| name)
 }
 
 /// Held from admission until the response's body is gone: permits in flight, headers to add.
@@ -63,11 +79,34 @@ impl<A: Gate, B: Gate> Gate for Both<A, B> {
             Err(refusal) => Err(refusal.after(&mut first)),
         }
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe(f)?;
+        f.write_str("; ")?;
+        self.1.describe(f)
+    }
 }
 
 impl<A: Pass, B: Pass> Pass for (A, B) {
     fn settle(&mut self, head: &mut response::Parts) {
         self.1.settle(head);
         self.0.settle(head);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_says_nothing_of_itself_is_called_by_the_name_of_its_type() {
+        let cases = [
+            ("shop::gates::ClerkGate", "ClerkGate"),
+            ("shop::Only<core::option::Option<u8>>", "Only"),
+            ("Bare", "Bare"),
+        ];
+        for (whole, name) in cases {
+            assert_eq!(type_name(whole), name);
+        }
     }
 }

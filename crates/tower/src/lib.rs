@@ -43,18 +43,20 @@
 //! [`RecordLayer`] writes refusals to the audit log; [`ArrivalLayer`] reads the clock once.
 //! With the feature `cookie`, `CookieSessionLayer` keeps sessions in a cookie for pages, and other
 //! sites' pages out; `SecurityHeadersLayer` says what a page never does. With the feature `signature`,
-//! `SignatureLayer` admits requests that a key's holder signed, each once. It does not route or terminate
-//! TLS, and reads no body but a form's, for its token, and a signed request's.
+//! `SignatureLayer` admits requests that a key's holder signed, each once. It terminates no TLS, and reads
+//! no body but a form's, for its token, and a signed request's.
 //!
 //! # Features
 //!
-//! - `axum`: the `ConnectInfo<SocketAddr>` of `into_make_service_with_connect_info::<SocketAddr>()` is
-//!   understood as the peer's address. Without it, or a [`PeerAddress`] that the server puts there, an
-//!   [`AddressGate`] answers 500: there is nothing to decide by.
+//! - `axum`: `Routes`, a router that serves no route without a policy. The `ConnectInfo<SocketAddr>` of
+//!   `into_make_service_with_connect_info` is understood as the peer's address; without it, or a
+//!   [`PeerAddress`] of the server's, an [`AddressGate`] answers 500: there is nothing to decide by.
+//! - `metrics`, `tracing`: `ObserveLayer` counts requests, and puts each into a span.
 //! - `cookie`: the two layers for pages; `signature`: the one for signed requests. Both need tokio's timer,
 //!   and no feature another.
 //!
-//! Put an [`ArrivalLayer`] outermost: each request gets an id, in `X-Request-Id` too, and one instant.
+//! Put an [`ArrivalLayer`] outermost: each request gets an id, in `X-Request-Id` too, and one instant. `Routes`
+//! has one.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -67,10 +69,14 @@ mod check;
 mod cookie;
 mod gate;
 mod limit;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod observe;
 mod problem;
 mod proven;
 mod record;
 mod respond;
+#[cfg(feature = "axum")]
+mod routes;
 mod service;
 #[cfg(feature = "signature")]
 mod signature;
@@ -78,6 +84,16 @@ mod stack;
 mod step_up;
 #[cfg(all(feature = "testing", feature = "cookie"))]
 pub mod testing;
+
+// What the signatures here are made of, of the versions they are made of.
+#[cfg(feature = "axum")]
+pub use axum;
+pub use bytes;
+pub use http;
+pub use http_body;
+pub use http_body_util;
+pub use tower_layer;
+pub use tower_service;
 
 pub use address::{AddressGate, PeerAddress};
 pub use arrival::{Arrival, ArrivalLayer, ArrivalService, RequestId};
@@ -92,10 +108,20 @@ pub use cookie::{
 };
 pub use gate::{Admitted, Both, Gate, Pass};
 pub use limit::{LimitGate, LimitKey, LimitPass};
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub use observe::{ObserveLayer, ObserveService};
+#[cfg(feature = "metrics")]
+pub use observe::{REFUSALS, REQUEST_SECONDS, REQUESTS, describe_metrics};
+#[cfg(feature = "tracing")]
+pub use observe::{SPAN, SPAN_FIELDS, SPAN_TARGET};
 pub use problem::Problem;
 pub use proven::{NamedClient, NamedKey, ProvenUser};
 pub use record::{RecordLayer, RecordPolicy, RecordService};
 pub use respond::{Refusal, Refused, respond};
+#[cfg(feature = "axum")]
+pub use routes::{
+    Gated, GuardedRoutes, Layered, Open, Policy, RouteFault, RouteTable, Routes, RoutesError, Row,
+};
 pub use service::{GateBody, GateLayer, GateService};
 #[cfg(feature = "signature")]
 pub use signature::{SecretDirectory, SignatureLayer, SignatureService};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, request, response};
 use portcullis_core::{AnyStore, Reason, Scope, Timestamp};
 use portcullis_ip_list::{ClientAddress, rate_key};
-use portcullis_rate_limit::{Decision, Limiter, Quota, StoreLimiter};
+use portcullis_rate_limit::{Decision, EndpointClass, Limiter, LimiterPolicy, Quota, StoreLimiter};
 
 use crate::{Gate, Pass, Refusal};
 
@@ -71,6 +71,30 @@ enum Home {
 }
 
 impl LimitGate {
+    /// The class's quota for each client address, counted in this process, under the class's name.
+    ///
+    /// Clones count together: give each set of routes that share a quota a clone of one gate.
+    ///
+    /// ```
+    /// use portcullis_rate_limit::EndpointClass;
+    /// use portcullis_tower::{AddressGate, LimitGate, Stack};
+    ///
+    /// let logins = LimitGate::class(EndpointClass::Authentication);
+    /// let gate = Stack::new(AddressGate::direct()).limit(logins);
+    /// assert_eq!(gate.to_string(), "addresses: everyone; 10 in 60 s by client address");
+    /// ```
+    #[must_use]
+    pub fn class(class: EndpointClass) -> Self {
+        let name = match class {
+            EndpointClass::Authentication => AUTHENTICATION,
+            EndpointClass::Validation => VALIDATION,
+            EndpointClass::UserManagement => USER_MANAGEMENT,
+            _ => CLASS,
+        };
+        let limiter = Limiter::new(class.quota(), LimiterPolicy::default());
+        Self::in_process(name, Arc::new(limiter))
+    }
+
     /// Counts in this process, synchronously. `name` stands in the headers.
     #[must_use]
     pub fn in_process(name: Scope, limiter: Arc<Limiter>) -> Self {
@@ -146,6 +170,14 @@ impl Gate for LimitGate {
         }
         Ok(headers)
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first.describe(f)?;
+        self.others.iter().try_for_each(|limit| {
+            f.write_str(", and ")?;
+            limit.describe(f)
+        })
+    }
 }
 
 impl Limit {
@@ -174,6 +206,19 @@ impl Limit {
                 let _ = limiter.refund(key, 1, now, now).await;
             }
         }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quota = self.quota();
+        write!(f, "{} in ", quota.count())?;
+        match (quota.period().as_secs(), quota.period().subsec_nanos()) {
+            (secs, 0) => write!(f, "{secs} s")?,
+            _ => write!(f, "{:?}", quota.period())?,
+        }
+        f.write_str(match &self.key {
+            LimitKey::ClientAddress => " by client address",
+            LimitKey::Of(_) => " by a key of the service's own",
+        })
     }
 
     fn quota(&self) -> &Quota {
@@ -208,5 +253,9 @@ impl Pass for LimitPass {
     }
 }
 
+const AUTHENTICATION: Scope = Scope::new("authentication");
+const VALIDATION: Scope = Scope::new("validation");
+const USER_MANAGEMENT: Scope = Scope::new("user-management");
+const CLASS: Scope = Scope::new("class");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");

@@ -33,6 +33,8 @@ impl Problem {
     pub const fn of(reason: Reason) -> Self {
         match reason {
             Reason::BadRequest | Reason::AddressUnknown => BAD_REQUEST,
+            Reason::RouteUnknown => ROUTE_UNKNOWN,
+            Reason::MethodNotAllowed => METHOD_NOT_ALLOWED,
             Reason::BodyTooLarge => BODY_TOO_LARGE,
             Reason::AddressRefused => ADDRESS_REFUSED,
             Reason::RateLimited => RATE_LIMITED,
@@ -49,6 +51,7 @@ impl Problem {
             | Reason::PasswordWrong
             | Reason::AccountLocked
             | Reason::AttemptsExceeded => CREDENTIALS_REFUSED,
+            Reason::CaptchaMissing | Reason::CaptchaFailed => CAPTCHA_REFUSED,
             Reason::PasswordChangeRequired => PASSWORD_CHANGE_REQUIRED,
             Reason::RoleMissing => ROLE_MISSING,
             Reason::SecondFactorRequired => SECOND_FACTOR_REQUIRED,
@@ -80,6 +83,7 @@ impl Problem {
             | Reason::StoreContended
             | Reason::StoreUnavailable
             | Reason::StoreUnknown
+            | Reason::CaptchaUnavailable
             | Reason::AuditUnavailable => UNAVAILABLE,
             // What this release does not know is the service's fault, and closed.
             _ => INTERNAL,
@@ -112,6 +116,22 @@ const BAD_REQUEST: Problem = Problem {
     detail: "Correct the request before sending it again.",
     challenge: None,
     grpc_status: 3,
+};
+const ROUTE_UNKNOWN: Problem = Problem {
+    status: StatusCode::NOT_FOUND,
+    code: "404_NOT_FOUND",
+    title: "There is no such path",
+    detail: "Check the path.",
+    challenge: None,
+    grpc_status: 12,
+};
+const METHOD_NOT_ALLOWED: Problem = Problem {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    code: "405_METHOD_NOT_ALLOWED",
+    title: "The path takes other methods",
+    detail: "Use one of those that Allow lists.",
+    challenge: None,
+    grpc_status: 12,
 };
 const BODY_TOO_LARGE: Problem = Problem {
     status: StatusCode::PAYLOAD_TOO_LARGE,
@@ -152,6 +172,14 @@ const CREDENTIALS_REFUSED: Problem = Problem {
     detail: "Check the user name and the password; after several failures, wait.",
     challenge: Some(""),
     grpc_status: 16,
+};
+const CAPTCHA_REFUSED: Problem = Problem {
+    status: StatusCode::FORBIDDEN,
+    code: "403_FORBIDDEN",
+    title: "A captcha is asked for and was not passed",
+    detail: "Solve the captcha, then try again.",
+    challenge: None,
+    grpc_status: 7,
 };
 const TOKEN_INVALID: Problem = Problem {
     status: StatusCode::UNAUTHORIZED,

@@ -195,7 +195,8 @@ where
                 if let Some(id) = id {
                     event = event.request_id(&id.to_string());
                 }
-                shared.record(event, now).await;
+                // Apart: what most requests never do is no part of the future that each has.
+                Box::pin(shared.record(event, now)).await;
             }
             Ok(response)
         })

@@ -243,6 +243,9 @@ mod tests {
                 "403_FORBIDDEN",
                 Some("Bearer realm=\"portcullis\", error=\"insufficient_scope\""),
             ),
+            (Reason::CaptchaFailed, 403, "403_FORBIDDEN", None),
+            (Reason::CaptchaMissing, 403, "403_FORBIDDEN", None),
+            (Reason::CaptchaUnavailable, 503, "503_UNAVAILABLE", None),
             (Reason::StoreUnknown, 503, "503_UNAVAILABLE", None),
             (Reason::Internal, 500, "500_INTERNAL", None),
         ];

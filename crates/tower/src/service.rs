@@ -25,7 +25,8 @@ use crate::{Gate, Pass, Refusal, Refused, respond};
 /// [`crate::ArrivalLayer`] stands outside, the gate's own clock is read, once.
 #[derive(Clone)]
 pub struct GateLayer<G> {
-    gate: G,
+    /// Shared: each request's future holds it.
+    gate: Arc<G>,
     clock: Arc<dyn Clock>,
 }
 
@@ -33,7 +34,7 @@ impl<G: Gate> GateLayer<G> {
     /// A layer of `gate`, with the clock for requests that carry no instant.
     pub fn new(gate: G, clock: impl Clock) -> Self {
         Self {
-            gate,
+            gate: Arc::new(gate),
             clock: Arc::new(clock),
         }
     }
@@ -51,7 +52,7 @@ impl<S, G: Gate> Layer<S> for GateLayer<G> {
     fn layer(&self, inner: S) -> Self::Service {
         GateService {
             inner,
-            gate: self.gate.clone(),
+            gate: Arc::clone(&self.gate),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -61,7 +62,7 @@ impl<S, G: Gate> Layer<S> for GateLayer<G> {
 #[derive(Clone)]
 pub struct GateService<S, G> {
     inner: S,
-    gate: G,
+    gate: Arc<G>,
     clock: Arc<dyn Clock>,
 }
 
@@ -93,7 +94,7 @@ where
         // The service that was polled ready is the one to call; the fresh clone is not ready yet.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let gate = self.gate.clone();
+        let gate = Arc::clone(&self.gate);
         let (mut head, body) = request.into_parts();
         let now = arrival(&mut head.extensions, &*self.clock);
         Box::pin(async move {

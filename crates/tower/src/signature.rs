@@ -12,7 +12,7 @@ use http::{Request, Response, request};
 use http_body::Body;
 use portcullis_core::{AnyStore, Clock, Timestamp};
 use portcullis_hmac_signing::{
-    Error as SignatureError, KeyId, ReplayGuard, Scheme, Secrets, SignedRequest, Verifier,
+    Error as SignatureError, KeyId, ReplayGuard, Scheme, Secrets, Verifier,
 };
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -170,13 +170,14 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
         }
     }
 
-    /// Cheap refusals first: the head, then the directory, then the body, then the store.
+    /// Cheap refusals first: the head, then the directory, then the body, then the store. What was proved
+    /// is left in the head, and the body is answered.
     async fn admit<B>(
         &self,
         head: &mut request::Parts,
         body: B,
         now: Timestamp,
-    ) -> Result<SignedRequest, Refusal>
+    ) -> Result<Bytes, Refusal>
     where
         B: Body<Data = Bytes>,
     {
@@ -188,22 +189,27 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
         } = &*self.shared;
         let began = Instant::now();
         let begun = verifier.begin(head, now).map_err(refusal)?;
-        let mut secrets = directory.find(begun.key_id(), head, now).await?;
+        // Boxed, as the claim is: a future that holds all of it at once is slow to make and to free.
+        let mut secrets = Box::new(directory.find(begun.key_id(), head, now).await?);
         let body = read(body, begun.body_limit_bytes(), self.body_within).await?;
         // A clock that stepped back does not make a late body early.
-        let later = clock.now().max(now);
+        let mut later = clock.now().max(now);
         // Within the second the answer is as old as that of any look-up may be; asked always, every request
         // would pay twice for the few whose bodies are slow. Nor does such a clock make an answer young.
         if later.saturating_since(now) >= STALE || began.elapsed() >= STALE {
-            secrets = directory.find(begun.key_id(), head, later).await?;
+            *secrets = directory.find(begun.key_id(), head, later).await?;
+            // A directory that takes its time takes it from the request's.
+            later = clock.now().max(later);
         }
-        // A directory that takes its time takes it from the request's.
-        let later = clock.now().max(later);
-        let unclaimed = begun.verify(secrets.as_ref(), body, later);
+        let unclaimed = begun.verify((*secrets).as_ref(), body, later);
+        drop(secrets);
         let unclaimed = unclaimed.map_err(refusal)?;
         let later = clock.now().max(later);
-        let claimed = unclaimed.claim(replays, later).await;
-        claimed.map_err(refusal)
+        let claimed = Box::pin(unclaimed.claim(replays, later)).await;
+        let signed = claimed.map_err(refusal)?;
+        let body = signed.body().clone();
+        head.extensions.insert(signed);
+        Ok(body)
     }
 }
 
@@ -288,12 +294,10 @@ where
         let (mut head, body) = request.into_parts();
         let now = arrival(&mut head.extensions, &*layer.shared.clock);
         Box::pin(async move {
-            let signed = match layer.admit(&mut head, body, now).await {
-                Ok(signed) => signed,
+            let body = match layer.admit(&mut head, body, now).await {
+                Ok(body) => ReadBody::read(body),
                 Err(refusal) => return Ok(refused(&refusal, head)),
             };
-            let body = ReadBody::read(signed.body().clone());
-            head.extensions.insert(signed);
             let known = Known::of(&head.extensions);
             let response = inner.call(Request::from_parts(head, body)).await?;
             let (mut head, body) = response.into_parts();

@@ -95,6 +95,13 @@ impl<Stage, G: Gate> Stack<Stage, G> {
     }
 }
 
+impl<Stage, G: Gate> fmt::Display for Stack<Stage, G> {
+    /// What its gates ask for, in their order.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.gate.describe(f)
+    }
+}
+
 impl<Stage, G: Clone> Clone for Stack<Stage, G> {
     fn clone(&self) -> Self {
         Self::with(self.gate.clone())

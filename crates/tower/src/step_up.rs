@@ -1,5 +1,6 @@
 //! What the session must have shown for the acts behind this gate.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::header::WWW_AUTHENTICATE;
@@ -47,6 +48,18 @@ impl Gate for StepUpGate {
         match require(live, &self.demand, now) {
             Ok(()) => Ok(Admitted),
             Err(required) => Err(challenged(required.reason(), required.demand())),
+        }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.demand.level() {
+            Level::PhishingResistant => "step-up: a phishing-resistant factor",
+            Level::Authenticator => "step-up: an enrolled authenticator",
+            _ => "step-up: a second factor",
+        })?;
+        match self.demand.max_age() {
+            Duration::MAX => Ok(()),
+            age => write!(f, " within {} s", age.as_secs()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Who calls: the account behind the token, as it is now.
 
+use std::fmt;
+
 use http::request;
 use portcullis::core::{Reason, Timestamp};
 use portcullis::session::{Demand, Live};
@@ -102,6 +104,18 @@ impl Gate for AccountGate {
         self.decide(&user, &session, now)?;
         head.extensions.insert(Caller { user, session });
         Ok(Admitted)
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.role {
+            Some(_) => "administrator",
+            None => "account",
+        })?;
+        f.write_str(match (self.before_password_change, self.before_enrolment) {
+            (true, _) => ", before a due change of its password",
+            (false, true) => ", before its second factor is set up",
+            (false, false) => " in good standing",
+        })
     }
 }
 

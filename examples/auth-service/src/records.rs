@@ -153,3 +153,7 @@ pub(crate) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, RecordErro
 }
 
 const VERSION: u8 = 1;
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
+mod tests;

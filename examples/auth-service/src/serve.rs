@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::ServiceExt;
+use axum::extract::Request;
 use axum::middleware::map_request;
 use axum::serve::Listener as _;
 use portcullis::audit::{Action, Event};
@@ -44,12 +46,19 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<(), Box<dyn Error + 
     started.map_err(|_| "the audit log takes no record")?;
 
     let (stop, mut stopped) = watch::channel(false);
-    let router = routes::router(Arc::clone(&app))?;
+    let routes = routes::router(Arc::clone(&app))?;
+    for row in routes.table().rows() {
+        info!(
+            methods = row.methods,
+            path = row.path,
+            policy = row.policy,
+            "route"
+        );
+    }
+    let routes = routes.layer(map_request(tell_peer));
     let server = axum::serve(
         listener,
-        router
-            .layer(map_request(tell_peer))
-            .into_make_service_with_connect_info::<Peer>(),
+        ServiceExt::<Request>::into_make_service_with_connect_info::<Peer>(routes),
     )
     .with_graceful_shutdown(async move {
         stop_signal().await;

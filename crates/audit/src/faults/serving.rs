@@ -8,25 +8,28 @@ use super::*;
 use crate::{Recorded, Sink};
 
 /// A log with room for `waiting` events, and what serves it once it is called.
-fn log_over(writer: Writer<FaultyFolder>, waiting: usize) -> (Log, impl FnOnce() + Send + 'static) {
+pub(super) fn log_over(
+    writer: Writer<FaultyFolder>,
+    waiting: usize,
+) -> (Log, impl FnOnce() + Send + 'static) {
     let lock = writer.folder.directory.lock().unwrap();
     let (log, jobs, gone) = Log::over(&writer, waiting);
     (log, move || writer.run(jobs, lock, gone))
 }
 
-fn event(user: &str) -> Event {
+pub(super) fn event(user: &str) -> Event {
     Event::new(Action::Login, NOW).user(user)
 }
 
 /// A call polled once, before the log is served: sent, or waiting for room.
-fn begun<F: Future>(call: F) -> Pin<Box<F>> {
+pub(super) fn begun<F: Future>(call: F) -> Pin<Box<F>> {
     let mut call = Box::pin(call);
     let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled.is_pending());
     call
 }
 
-fn recorded(sequence: u64) -> Result<Recorded, AuditError> {
+pub(super) fn recorded(sequence: u64) -> Result<Recorded, AuditError> {
     Ok(Recorded { sequence })
 }
 

@@ -1,3 +1,4 @@
+use super::names::NAMES_INLINE;
 use super::*;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -143,9 +144,57 @@ fn hands_over_each_member_of_the_outermost_object_alone() {
     assert_eq!(seen[0].1.string().as_deref(), Some("ab"));
     assert_eq!(seen[0].1.number(), None);
     assert_eq!(seen[1].1.number(), Some("-1.5e2"));
-    assert_eq!(seen[2].1.strings(), Some(vec!["x".into(), "y".into()]));
-    assert!(seen[3].1.strings().is_none() && seen[3].1.string().is_none());
+    assert_eq!(seen[2].1.holds("y"), Some(true));
+    assert_eq!(seen[2].1.holds("z"), Some(false));
+    assert!(seen[3].1.holds("inner").is_none() && seen[3].1.string().is_none());
     assert!(seen[4].1.is_null());
+}
+
+#[test]
+fn an_array_holds_a_string_only_among_strings() {
+    for (array, holds) in [
+        (r#"["x"]"#, Some(true)),
+        (r#"[ "w" , "\u0078" ]"#, Some(true)),
+        ("[]", Some(false)),
+        (r#"["xx","X",""]"#, Some(false)),
+        (r#"["x",1]"#, None),
+        (r#"[null,"x"]"#, None),
+        (r#"["x",["x"]]"#, None),
+        (r#"[["x"]]"#, None),
+        (r#"["x",{"x":"x"}]"#, None),
+        (r#""x""#, None),
+        (r#"{"x":"x"}"#, None),
+    ] {
+        let text = format!(r#"{{"a":{array}}}"#);
+        let mut seen = Vec::new();
+        members(&text, LIMITS, &mut |_, value| seen.push(value.holds("x"))).unwrap();
+        assert_eq!(seen, [holds], "{array}");
+    }
+}
+
+#[test]
+fn refuses_a_name_that_appears_again_after_more_names_than_are_kept_in_place() {
+    let limits = Limits {
+        depth: 4,
+        members: 1000,
+    };
+    for count in [1, NAMES_INLINE - 1, NAMES_INLINE, NAMES_INLINE + 1, 200] {
+        let names: Vec<_> = (0..count).map(|at| format!(r#""n{at}":1"#)).collect();
+        let (names, last) = (names.join(","), count - 1);
+        let inner = format!(r#""z":{{"n":1,"n{last}":1}}"#);
+        let reads = |text: String| members(&text, limits, &mut |_, _| {});
+        assert_eq!(reads(format!("{{{names},{inner}}}")), Ok(()), "{count}");
+        for again in [0, last] {
+            for name in [format!("n{again}"), format!("\\u006e{again}")] {
+                let text = format!(r#"{{{names},{},"{name}":2}}"#, r#""z":{"a":1}"#);
+                assert_eq!(
+                    reads(text),
+                    Err(JsonFault::DuplicateMember),
+                    "{count} {name}"
+                );
+            }
+        }
+    }
 }
 
 fn json() -> impl Strategy<Value = Value> {

@@ -43,6 +43,10 @@ impl Gate for ClientTokenGate {
         head.extensions.insert(caller);
         Ok(Admitted)
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("client's bearer token")
+    }
 }
 
 impl ClientTokenGate {
@@ -159,6 +163,10 @@ impl Gate for ApiKeyGate {
             scopes: Some(proof.scopes().to_vec()),
         });
         Ok(Admitted)
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("client's API key")
     }
 }
 

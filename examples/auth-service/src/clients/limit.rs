@@ -1,5 +1,6 @@
 //! How often a client may call, by its tier.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::MatchedPath;
@@ -53,5 +54,9 @@ impl Gate for ClientLimitGate {
             Tier::Premium => &self.premium,
         };
         limit.admit(head, now).await
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a limit by client and route")
     }
 }

@@ -85,4 +85,8 @@ impl Gate for SignedClientGate {
         head.extensions.insert(caller);
         Ok(Admitted)
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("client in good standing")
+    }
 }

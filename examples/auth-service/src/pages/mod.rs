@@ -30,16 +30,17 @@ mod tests;
 mod view;
 mod words;
 
+use std::fmt;
 use std::sync::Arc;
 
+use axum::middleware;
 use axum::routing::{get, post};
-use axum::{Router, middleware};
 use http::request;
-use portcullis::core::{Reason, SystemClock, Timestamp};
+use portcullis::core::{Reason, Timestamp};
 use portcullis::session::Live;
 use portcullis::tower::{
-    AddressGate, Admitted, Both, CookieError, CookieSessionLayer, Gate, GateLayer, LimitGate,
-    Refusal, Site, Stack, StepUpGate, ThenLimit,
+    AddressGate, Admitted, Both, CookieError, CookieSessionLayer, Gate, Gated, Layered, LimitGate,
+    Policy, Refusal, Routes, Site, Stack, StepUpGate, ThenLimit,
 };
 
 pub(crate) use front::instead_of_text;
@@ -48,6 +49,7 @@ pub(crate) use words::{sentence, visible};
 
 use crate::app::App;
 use crate::caller::AccountGate;
+use crate::routes::routes;
 
 /// The address, then a limit.
 pub(crate) type Limited = Stack<ThenLimit, Both<AddressGate, LimitGate>>;
@@ -69,7 +71,7 @@ pub(crate) fn pages(
     app: &Arc<App>,
     site: &Site,
     doors: &Doors,
-) -> Result<Router<Arc<App>>, CookieError> {
+) -> Result<Routes<Arc<App>>, CookieError> {
     let sessions = Arc::clone(&app.sessions);
     let cookies = CookieSessionLayer::new(sessions, &app.cookie_key, site.clone())?;
     let pages = Pages {
@@ -78,17 +80,21 @@ pub(crate) fn pages(
         admin: AccountGate::admin(app.users.clone()),
         step_up: StepUpGate::require(app.step_up_demand()),
     };
-    let assets = Router::new()
-        .route("/style.css", get(assets::style))
-        .route("/icon.svg", get(assets::icon))
-        .route_layer(doors.front.clone().layer(CLOCK));
+    let assets = routes()
+        .pending("/style.css", get(assets::style))
+        .pending("/icon.svg", get(assets::icon))
+        .cover((as_pages(), doors.front.clone()));
     Ok(assets
         .merge(pages.sign_in(doors))
         .merge(pages.account(doors))
         .merge(pages.second_factor(doors))
         .merge(pages.admin(doors))
-        .merge(pages.clients(doors))
-        .route_layer(middleware::from_fn(refusal::as_pages)))
+        .merge(pages.clients(doors)))
+}
+
+/// Around all that may refuse.
+fn as_pages() -> impl Policy {
+    Layered::by(middleware::from_fn(refusal::as_pages), "as a page")
 }
 
 /// What the pages stand behind beyond the doors.
@@ -101,102 +107,97 @@ struct Pages {
 
 impl Pages {
     /// For anybody: the door, then the cookie.
-    fn open(&self, routes: Router<Arc<App>>, door: &Limited) -> Router<Arc<App>> {
-        routes
-            .route_layer(self.cookies.clone())
-            .route_layer(door.clone().layer(CLOCK))
+    fn open(&self, door: &Limited) -> impl Policy + use<> {
+        (as_pages(), door.clone(), self.cookies.clone())
     }
 
     /// For whoever is signed in, and `account` admits.
-    fn signed_in(
-        &self,
-        routes: Router<Arc<App>>,
-        account: AccountGate,
-        door: &Limited,
-    ) -> Router<Arc<App>> {
-        let routes = routes
-            .route_layer(GateLayer::new(account, CLOCK))
-            .route_layer(GateLayer::new(SignedInGate, CLOCK));
-        self.open(routes, door)
+    fn signed_in(&self, account: AccountGate, door: &Limited) -> impl Policy + use<> {
+        let signed_in = (Gated::by(SignedInGate), Gated::by(account));
+        (self.open(door), signed_in)
     }
 
-    fn sign_in(&self, doors: &Doors) -> Router<Arc<App>> {
-        let shown = Router::new()
-            .route("/sign-in", get(sign_in::show))
-            .route("/sign-in/recovery", post(sign_in::other_form));
-        let taken = Router::new()
-            .route("/sign-in", post(sign_in::sign_in))
-            .route("/sign-in/code", post(sign_in::code));
-        self.open(shown, &doors.front)
-            .merge(self.open(taken, &doors.authentication))
+    /// For administrators, with a code of the authenticator not long ago.
+    fn stepped_up(&self, door: &Limited) -> impl Policy + use<> {
+        let admin = self.signed_in(self.admin.clone(), door);
+        (admin, Gated::by(self.step_up))
     }
 
-    fn account(&self, doors: &Doors) -> Router<Arc<App>> {
+    fn sign_in(&self, doors: &Doors) -> Routes<Arc<App>> {
+        let shown = routes()
+            .pending("/sign-in", get(sign_in::show))
+            .pending("/sign-in/recovery", post(sign_in::other_form));
+        let taken = routes()
+            .pending("/sign-in", post(sign_in::sign_in))
+            .pending("/sign-in/code", post(sign_in::code));
+        let shown = shown.cover(self.open(&doors.front));
+        shown.merge(taken.cover(self.open(&doors.authentication)))
+    }
+
+    fn account(&self, doors: &Doors) -> Routes<Arc<App>> {
         let due = self.account.clone().before_password_change();
-        let taken = Router::new().route("/password", post(password::change));
-        let shown = Router::new()
-            .route("/password", get(password::show))
-            .route("/sign-out", post(sign_in::sign_out));
-        let account = Router::new()
-            .route("/account", get(account::show))
-            .route("/sign-out-everywhere", post(sign_in::sign_out_everywhere));
-        self.signed_in(taken, due.clone(), &doors.authentication)
-            .merge(self.signed_in(shown, due, &doors.validation))
-            .merge(self.signed_in(account, self.account.clone(), &doors.validation))
+        let taken = routes().pending("/password", post(password::change));
+        let shown = routes()
+            .pending("/password", get(password::show))
+            .pending("/sign-out", post(sign_in::sign_out));
+        let account = routes()
+            .pending("/account", get(account::show))
+            .pending("/sign-out-everywhere", post(sign_in::sign_out_everywhere));
+        let taken = taken.cover(self.signed_in(due.clone(), &doors.authentication));
+        let shown = shown.cover(self.signed_in(due, &doors.validation));
+        let account = account.cover(self.signed_in(self.account.clone(), &doors.validation));
+        taken.merge(shown).merge(account)
     }
 
     /// An administrator comes here first.
-    fn second_factor(&self, doors: &Doors) -> Router<Arc<App>> {
+    fn second_factor(&self, doors: &Doors) -> Routes<Arc<App>> {
         let account = self.account.clone().before_enrolment();
-        let shown = Router::new()
-            .route("/account/enrol", get(factor::show).post(factor::enrol))
-            .route("/step-up", get(step_up::show));
+        let shown = routes()
+            .pending("/account/enrol", get(factor::show).post(factor::enrol))
+            .pending("/step-up", get(step_up::show));
         // What takes a code is paced as what takes a password is.
-        let taken = Router::new()
-            .route("/account/confirm", post(factor::confirm))
-            .route("/account/recovery-codes", post(factor::regenerate))
-            .route("/account/remove", post(factor::remove))
-            .route("/step-up", post(step_up::step_up));
-        self.signed_in(shown, account.clone(), &doors.validation)
-            .merge(self.signed_in(taken, account, &doors.authentication))
+        let taken = routes()
+            .pending("/account/confirm", post(factor::confirm))
+            .pending("/account/recovery-codes", post(factor::regenerate))
+            .pending("/account/remove", post(factor::remove))
+            .pending("/step-up", post(step_up::step_up));
+        let shown = shown.cover(self.signed_in(account.clone(), &doors.validation));
+        shown.merge(taken.cover(self.signed_in(account, &doors.authentication)))
     }
 
-    fn admin(&self, doors: &Doors) -> Router<Arc<App>> {
-        let acts = Router::new()
-            .route("/admin/unlock", post(admin::unlock))
-            .route_layer(GateLayer::new(self.step_up, CLOCK));
-        let routes = Router::new()
-            .route("/admin", get(admin::show))
-            .route("/admin/audit", get(admin::audit))
-            .merge(acts);
-        self.signed_in(routes, self.admin.clone(), &doors.user_management)
+    fn admin(&self, doors: &Doors) -> Routes<Arc<App>> {
+        routes()
+            .pending("/admin/unlock", post(admin::unlock))
+            .cover(self.stepped_up(&doors.user_management))
+            .pending("/admin", get(admin::show))
+            .pending("/admin/audit", get(admin::audit))
+            .cover(self.signed_in(self.admin.clone(), &doors.user_management))
     }
 
     /// The questions ask for the code as well: not only once they are answered.
-    fn clients(&self, doors: &Doors) -> Router<Arc<App>> {
+    fn clients(&self, doors: &Doors) -> Routes<Arc<App>> {
         let client = |rest: &str| format!("/admin/clients/{{client}}{rest}");
-        let acts = Router::new()
-            .route("/admin/clients", post(clients::register))
-            .route(&client("/networks"), post(clients::set_networks))
-            .route(&client("/tier"), post(clients::set_tier))
-            .route(&client("/disable"), post(clients::disable))
-            .route(&client("/enable"), post(clients::enable))
-            .route(&client("/keys"), post(new_key::create))
-            .route(&client("/keys/{key}/{act}"), get(keys::ask).post(keys::act))
-            .route(
+        let acts = routes()
+            .pending("/admin/clients", post(clients::register))
+            .pending(&client("/networks"), post(clients::set_networks))
+            .pending(&client("/tier"), post(clients::set_tier))
+            .pending(&client("/disable"), post(clients::disable))
+            .pending(&client("/enable"), post(clients::enable))
+            .pending(&client("/keys"), post(new_key::create))
+            .pending(&client("/keys/{key}/{act}"), get(keys::ask).post(keys::act))
+            .pending(
                 &client("/revoke-unused"),
                 get(keys::ask_unused).post(keys::revoke_unused),
             )
-            .route_layer(GateLayer::new(self.step_up, CLOCK));
-        let mut routes = Router::new()
-            .route("/admin/clients", get(clients::list))
-            .route(&client(""), get(clients::show));
+            .cover(self.stepped_up(&doors.user_management));
+        let mut routes = acts
+            .pending("/admin/clients", get(clients::list))
+            .pending(&client(""), get(clients::show));
         // Where a page stands that answers a form: its address, asked for again, is no fault of anybody's.
         for form in ["/networks", "/tier", "/disable", "/enable", "/keys"] {
-            routes = routes.route(&client(form), get(clients::back));
+            routes = routes.pending(&client(form), get(clients::back));
         }
-        let routes = routes.merge(acts);
-        self.signed_in(routes, self.admin.clone(), &doors.user_management)
+        routes.cover(self.signed_in(self.admin.clone(), &doors.user_management))
     }
 }
 
@@ -213,8 +214,11 @@ impl Gate for SignedInGate {
             None => Err(Refusal::new(Reason::CredentialsMissing)),
         }
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("signed in")
+    }
 }
 
-const CLOCK: SystemClock = SystemClock;
 /// As much as any body here: many times what a form holds.
 const FORM_BYTES: usize = 16 * 1024;

@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use clap::Parser;
@@ -23,7 +22,7 @@ use portcullis::ip_list::{AddressList, TrustedProxies};
 use portcullis::lockout::AccountName;
 use portcullis::rate_limit::{Limiter, LimiterPolicy, Quota};
 use portcullis::tower::{
-    AddressGate, ArrivalLayer, LimitGate, RecordLayer, RecordPolicy, SecurityHeadersLayer, Site,
+    AddressGate, GuardedRoutes, LimitGate, RecordLayer, RecordPolicy, SecurityHeadersLayer, Site,
     Stack,
 };
 use portcullis_totp_mfa::testing::codes;
@@ -38,7 +37,7 @@ use crate::users::Role;
 struct Browser {
     _folder: tempfile::TempDir,
     app: Arc<App>,
-    router: Router,
+    router: GuardedRoutes,
     cookie: Option<String>,
 }
 
@@ -71,11 +70,10 @@ impl Browser {
         let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), SystemClock);
         let site = Site::loopback(app.settings.address).unwrap();
         let router = pages(&app, &site, &doors(limit)).unwrap();
+        let router = router.with_state(Arc::clone(&app)).finish().unwrap();
         let router = router
             .layer(SecurityHeadersLayer::new(&site))
-            .layer(record.unwrap())
-            .layer(ArrivalLayer::new(SystemClock))
-            .with_state(Arc::clone(&app));
+            .layer(record.unwrap());
         Self {
             _folder: folder,
             app,

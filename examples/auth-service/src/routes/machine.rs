@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use data_encoding::HEXLOWER;
 use portcullis::audit::Action;
 use portcullis::core::Reason;
 use portcullis::hmac_signing::{CanonicalLines, Component, Policy, Scheme, TimestampBody, V1};
 use portcullis::jwt::Subject;
-use portcullis::tower::{Arrival, GateLayer, SignatureLayer};
+use portcullis::tower::{Arrival, Gated, Routes, SignatureLayer};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -35,30 +35,30 @@ use crate::site;
 ///
 /// # Errors
 /// What is wrong with the limits, the audience or the origin.
-pub(crate) fn routes(app: &Arc<App>, door: Limited) -> Result<Router<Arc<App>>, Fault> {
+pub(crate) fn routes(app: &Arc<App>, door: Limited) -> Result<Routes<Arc<App>>, Fault> {
     let limit = ClientLimitGate::new(&app.settings.clients)?;
     let keyed = door.clone().token(ApiKeyGate(Arc::clone(app)));
-    let token = Router::new()
-        .route("/v1/token", post(token))
-        .route_layer(keyed.check(limit.clone()).layer(CLOCK));
+    let token = super::routes()
+        .pending("/v1/token", post(token))
+        .cover(keyed.check(limit.clone()));
     let bearer = door.clone().token(ClientTokenGate(Arc::clone(app)));
-    let proven = Router::new()
-        .route("/v1/client/me", get(me))
-        .route("/v1/client/echo", post(echo))
-        .route_layer(bearer.check(limit.clone()).layer(CLOCK));
+    let proven = super::routes()
+        .pending("/v1/client/me", get(me))
+        .pending("/v1/client/echo", post(echo))
+        .cover(bearer.check(limit.clone()));
     let signed = Signed {
         app: Arc::clone(app),
         door,
         limit,
     };
     let audience = &app.settings.clients.audience;
-    let whole = Router::new()
-        .route("/v1/signed/me", get(me))
-        .route("/v1/signed/echo", post(echo));
-    let lines = Router::new().route("/v1/lines/echo", post(echo));
+    let whole = super::routes()
+        .pending("/v1/signed/me", get(me))
+        .pending("/v1/signed/echo", post(echo));
+    let lines = super::routes().pending("/v1/lines/echo", post(echo));
     let lines_scheme = CanonicalLines::new(&site::origin(&app.settings))?;
     // The path of a webhook is not signed: there is one.
-    let webhook = Router::new().route("/v1/webhook", post(echo));
+    let webhook = super::routes().pending("/v1/webhook", post(echo));
     Ok(token
         .merge(proven)
         .merge(signed.layered(whole, V1::new(audience)?, Form::V1, WHOLE)?)
@@ -81,11 +81,11 @@ struct Signed {
 impl Signed {
     fn layered<S: Scheme>(
         &self,
-        routes: Router<Arc<App>>,
+        routes: Routes<Arc<App>>,
         scheme: S,
         form: Form,
         covered: &[Component],
-    ) -> Result<Router<Arc<App>>, Fault> {
+    ) -> Result<Routes<Arc<App>>, Fault> {
         let settings = &self.app.settings.clients;
         let policy = Policy::requiring(covered)
             .skew_secs(settings.signature_skew_secs)?
@@ -97,11 +97,8 @@ impl Signed {
         };
         let replays = Arc::clone(&self.app.machines.replays);
         let signature = SignatureLayer::new(verifier, secrets, replays, CLOCK);
-        Ok(routes
-            .route_layer(GateLayer::new(self.limit.clone(), CLOCK))
-            .route_layer(GateLayer::new(SignedClientGate, CLOCK))
-            .route_layer(signature)
-            .route_layer(self.door.clone().layer(CLOCK)))
+        let client = (Gated::by(SignedClientGate), Gated::by(self.limit.clone()));
+        Ok(routes.cover((self.door.clone(), signature, client)))
     }
 }
 

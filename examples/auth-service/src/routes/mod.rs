@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
-use axum::{Router, middleware};
+use axum::routing::{any, delete, get, post, put};
 use http::HeaderMap;
 use portcullis::core::{Scope, SystemClock};
 use portcullis::ip_list::AddressList;
@@ -23,8 +23,8 @@ use portcullis::jwt::UserClaims;
 use portcullis::rate_limit::{Limiter, LimiterPolicy, PolicyError, Quota};
 use portcullis::session::Demand;
 use portcullis::tower::{
-    AddressGate, ArrivalLayer, BearerGate, LimitGate, RecordLayer, RecordPolicy,
-    SecurityHeadersLayer, Stack, StepUpGate,
+    AddressGate, BearerGate, GuardedRoutes, LimitGate, ObserveLayer, Open, RecordLayer,
+    RecordPolicy, Routes, SecurityHeadersLayer, Stack, StepUpGate,
 };
 
 use crate::answer::No;
@@ -44,14 +44,15 @@ use crate::users::Users;
 /// a token of a living session and an account in good standing. What is no route tells nothing.
 ///
 /// # Errors
-/// What is wrong with the limits, or with the address for pages.
-pub(crate) fn router(app: Arc<App>) -> Result<Router, Fault> {
+/// What is wrong with the limits, or with the address for pages; a route that has no policy.
+pub(crate) fn router(app: Arc<App>) -> Result<GuardedRoutes, Fault> {
     let gates = Gates::new(&app)?;
     let site = site::site(&app.settings)?;
     let proxies = OnlyProxies::of(&app.settings)?;
     let record = RecordLayer::new(app.log.clone(), RecordPolicy::default(), CLOCK)?;
     tokio::spawn(log::unrecorded(record.clone()));
-    Ok(Router::new()
+    let elsewhere = Open::because("tells nothing but that it is no route");
+    let routes = routes()
         .merge(gates.front())
         .merge(gates.tokens())
         .merge(gates.account())
@@ -59,15 +60,21 @@ pub(crate) fn router(app: Arc<App>) -> Result<Router, Fault> {
         .merge(gates.clients())
         .merge(machine::routes(&app, gates.limited(&gates.limits.clients))?)
         .merge(pages::pages(&app, &site, &gates.doors())?)
-        .fallback(nowhere)
-        .method_not_allowed_fallback(async || No::METHOD)
+        .elsewhere_by(any(nowhere), any(async || No::METHOD), elsewhere)
+        .with_state(app)
+        .finish()?;
+    Ok(routes
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(proxies, only_proxies))
         .layer(SecurityHeadersLayer::new(&site))
         .layer(record)
-        .layer(middleware::from_fn_with_state(CLOCK, log::requests))
-        .layer(ArrivalLayer::new(CLOCK))
-        .with_state(app))
+        .layer(ObserveLayer::new(CLOCK))
+        .layer(middleware::from_fn_with_state(CLOCK, log::requests)))
+}
+
+/// No routes yet.
+pub(crate) fn routes() -> Routes<Arc<App>> {
+    Routes::new(CLOCK)
 }
 
 /// What is no route, for browsers and for everybody else.
@@ -118,129 +125,129 @@ impl Gates {
     }
 
     /// What tells nothing of anybody.
-    fn front(&self) -> Router<Arc<App>> {
-        Router::new()
-            .route("/", get(front::front))
-            .route("/healthz", get(front::health))
-            .route_layer(self.limited(&self.limits.front).layer(CLOCK))
+    fn front(&self) -> Routes<Arc<App>> {
+        routes()
+            .pending("/", get(front::front))
+            .pending("/healthz", get(front::health))
+            .cover(self.limited(&self.limits.front))
     }
 
     /// What gives tokens, and what looks at them.
-    fn tokens(&self) -> Router<Arc<App>> {
-        let login = Router::new()
-            .route("/v1/login", post(sign_in::login))
-            .route("/v1/login/second-factor", post(sign_in::second_factor))
-            .route_layer(self.limited(&self.limits.authentication).layer(CLOCK));
-        let refresh = Router::new()
-            .route("/v1/refresh", post(sign_in::refresh))
-            .route_layer(self.limited(&self.limits.validation).layer(CLOCK));
+    fn tokens(&self) -> Routes<Arc<App>> {
+        let login = routes()
+            .pending("/v1/login", post(sign_in::login))
+            .pending("/v1/login/second-factor", post(sign_in::second_factor))
+            .cover(self.limited(&self.limits.authentication));
+        let refresh = routes()
+            .pending("/v1/refresh", post(sign_in::refresh))
+            .cover(self.limited(&self.limits.validation));
         let account = AccountGate::any(self.users.clone());
         let proven = self
             .limited(&self.limits.validation)
             .token(self.token.clone());
-        let validate = Router::new()
-            .route("/v1/validate", post(sign_in::validate))
-            .route_layer(proven.check(account).layer(CLOCK));
+        let validate = routes()
+            .pending("/v1/validate", post(sign_in::validate))
+            .cover(proven.check(account));
         login.merge(refresh).merge(validate)
     }
 
     /// What an account does for itself, before a due change of its password, too.
-    fn account(&self) -> Router<Arc<App>> {
-        let any = AccountGate::any(self.users.clone());
+    fn account(&self) -> Routes<Arc<App>> {
+        let anyone = AccountGate::any(self.users.clone());
         let proven = |limit, account: AccountGate| {
             let token = self.limited(limit).token(self.token.clone());
-            token.check(account).layer(CLOCK)
+            token.check(account)
         };
-        let due = any.clone().before_password_change();
-        let password = Router::new()
-            .route("/v1/password", post(account::change_password))
-            .route_layer(proven(&self.limits.authentication, due.clone()));
-        let mine = Router::new()
-            .route("/v1/me", get(account::me))
-            .route("/v1/sessions", get(account::sessions))
-            .route("/v1/logout", post(sign_in::logout))
-            .route("/v1/logout-everywhere", post(sign_in::logout_everywhere))
-            .route_layer(proven(&self.limits.validation, due));
+        let due = anyone.before_password_change();
+        let password = routes()
+            .pending("/v1/password", post(account::change_password))
+            .cover(proven(&self.limits.authentication, due.clone()));
+        let mine = routes()
+            .pending("/v1/me", get(account::me))
+            .pending("/v1/sessions", get(account::sessions))
+            .pending("/v1/logout", post(sign_in::logout))
+            .pending("/v1/logout-everywhere", post(sign_in::logout_everywhere))
+            .cover(proven(&self.limits.validation, due));
         mine.merge(password).merge(self.second_factor())
     }
 
     /// What an account does with its second factor; an administrator comes here first.
-    fn second_factor(&self) -> Router<Arc<App>> {
+    fn second_factor(&self) -> Routes<Arc<App>> {
         let account = AccountGate::any(self.users.clone()).before_enrolment();
         let proven = |limit| {
             let token = self.limited(limit).token(self.token.clone());
-            token.check(account.clone()).layer(CLOCK)
+            token.check(account.clone())
         };
-        let seen = Router::new()
-            .route("/v1/second-factor", get(factor::standing))
-            .route("/v1/second-factor/enrol", post(factor::enrol))
-            .route_layer(proven(&self.limits.validation));
+        let seen = routes()
+            .pending("/v1/second-factor", get(factor::standing))
+            .pending("/v1/second-factor/enrol", post(factor::enrol))
+            .cover(proven(&self.limits.validation));
         // What takes a code is paced as what takes a password is.
-        Router::new()
-            .route("/v1/step-up", post(factor::step_up))
-            .route("/v1/second-factor/confirm", post(factor::confirm))
-            .route("/v1/second-factor/recovery-codes", post(factor::regenerate))
-            .route("/v1/second-factor/remove", post(factor::remove))
-            .route_layer(proven(&self.limits.authentication))
+        routes()
+            .pending("/v1/step-up", post(factor::step_up))
+            .pending("/v1/second-factor/confirm", post(factor::confirm))
+            .pending("/v1/second-factor/recovery-codes", post(factor::regenerate))
+            .pending("/v1/second-factor/remove", post(factor::remove))
+            .cover(proven(&self.limits.authentication))
             .merge(seen)
     }
 
     /// What administrators do to client applications: what changes one or gives it a key asks for a code of
     /// the authenticator as well.
-    fn clients(&self) -> Router<Arc<App>> {
+    fn clients(&self) -> Routes<Arc<App>> {
         let proven = self
             .limited(&self.limits.user_management)
             .token(self.token.clone());
         let admin = proven.check(AccountGate::admin(self.users.clone()));
         let stepped_up = admin.clone().check(StepUpGate::require(self.step_up));
-        let seen = Router::new()
-            .route("/v1/clients", get(clients::clients))
-            .route("/v1/clients/{client}", get(clients::client))
-            .route_layer(admin.layer(CLOCK));
+        let seen = routes()
+            .pending("/v1/clients", get(clients::clients))
+            .pending("/v1/clients/{client}", get(clients::client))
+            .cover(admin);
         let key = "/v1/clients/{client}/keys/{key}";
-        Router::new()
-            .route("/v1/clients", post(clients::register))
-            .route("/v1/clients/{client}/networks", put(clients::set_networks))
-            .route("/v1/clients/{client}/tier", put(clients::set_tier))
-            .route("/v1/clients/{client}/disable", post(clients::disable))
-            .route("/v1/clients/{client}/enable", post(clients::enable))
-            .route("/v1/clients/{client}/keys", post(clients::create_key))
-            .route(
+        routes()
+            .pending("/v1/clients", post(clients::register))
+            .pending("/v1/clients/{client}/networks", put(clients::set_networks))
+            .pending("/v1/clients/{client}/tier", put(clients::set_tier))
+            .pending("/v1/clients/{client}/disable", post(clients::disable))
+            .pending("/v1/clients/{client}/enable", post(clients::enable))
+            .pending("/v1/clients/{client}/keys", post(clients::create_key))
+            .pending(
                 "/v1/clients/{client}/revoke-unused",
                 post(clients::revoke_unused),
             )
-            .route(key, delete(clients::revoke_key))
-            .route(&format!("{key}/rotate"), post(clients::rotate_key))
-            .route(&format!("{key}/end-grace"), post(clients::end_grace))
-            .route(&format!("{key}/forget"), post(clients::forget_key))
-            .route_layer(stepped_up.layer(CLOCK))
+            .pending(key, delete(clients::revoke_key))
+            .pending(&format!("{key}/rotate"), post(clients::rotate_key))
+            .pending(&format!("{key}/end-grace"), post(clients::end_grace))
+            .pending(&format!("{key}/forget"), post(clients::forget_key))
+            .cover(stepped_up)
             .merge(seen)
     }
 
     /// What administrators do: what changes a user asks for a code of the authenticator as well.
-    fn admin(&self) -> Router<Arc<App>> {
+    fn admin(&self) -> Routes<Arc<App>> {
         let proven = self
             .limited(&self.limits.user_management)
             .token(self.token.clone());
         let admin = proven.check(AccountGate::admin(self.users.clone()));
         let stepped_up = admin.clone().check(StepUpGate::require(self.step_up));
-        let seen = Router::new()
-            .route("/v1/users", get(admin::users))
-            .route("/v1/lockouts", get(admin::lockouts))
-            .route("/v1/audit", get(audit::records))
-            .route("/v1/audit/verify", get(audit::verify))
-            .route_layer(admin.layer(CLOCK));
-        Router::new()
-            .route("/v1/users", post(admin::create_user))
-            .route("/v1/lockouts/{name}", delete(admin::unlock))
-            .route("/v1/users/{name}/disable", post(admin::disable_user))
-            .route("/v1/users/{name}/enable", post(admin::enable_user))
-            .route("/v1/users/{name}/reset", post(admin::reset_user))
-            .route(
+        let seen = routes()
+            .pending("/v1/users", get(admin::users))
+            .pending("/v1/lockouts", get(admin::lockouts))
+            .pending("/v1/audit", get(audit::records))
+            .pending("/v1/audit/verify", get(audit::verify))
+            .cover(admin);
+        routes()
+            .pending("/v1/users", post(admin::create_user))
+            .pending("/v1/lockouts/{name}", delete(admin::unlock))
+            .pending("/v1/users/{name}/disable", post(admin::disable_user))
+            .pending("/v1/users/{name}/enable", post(admin::enable_user))
+            .pending("/v1/users/{name}/reset", post(admin::reset_user))
+            .pending(
                 "/v1/users/{name}/second-factor/reset",
                 post(admin::reset_second_factor),
             )
-            .route_layer(stepped_up.layer(CLOCK))
+            .cover(stepped_up)
             .merge(seen)
     }
 }
