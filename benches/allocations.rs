@@ -1,5 +1,5 @@
-//! How many allocations a call makes: ours and the peers', counted by an allocator that this program alone
-//! has, so that no timing passes through it.
+//! How many allocations a call makes: ours and the peers', counted by an allocator that no timing passes
+//! through but that of `rate_limit`, which weighs both sides' tables with it and allocates in no timed call.
 //!
 //! A count is of a thousand calls, once what is allocated at first use is there; two decimals stand where
 //! it is no whole number. What a call is given is made beforehand; what it answers is dropped within.

@@ -221,6 +221,15 @@ fn main() {
         ("unsigned", ours("unsigned", ours::Kind::Unsigned)),
     ];
     let bare = bare();
+    // One side by itself, for a profiler: `cargo bench … --bench gateway -- buffered`.
+    if let Some(only) = std::env::args().skip(1).find(|word| !word.starts_with('-')) {
+        let (_, side) = sides.iter().find(|(name, _)| *name == only).unwrap();
+        for in_flight in [1, 64] {
+            let cost = in_turn(&runtime, &clients, &[side], in_flight);
+            println!("# gateway {only} with {in_flight} in flight: {cost:.0?} ns");
+        }
+        return;
+    }
     #[cfg(feature = "peers")]
     let (usual, unsigned) = usual::sides(&folder.path().join("usual.log"));
 

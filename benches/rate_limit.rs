@@ -1,4 +1,5 @@
-//! A check of the in-process limiter and of the limiter over memory, beside a map behind a lock.
+//! A check of the in-process limiter and of the limiter over memory, beside a map behind a lock, which
+//! follows the smooth rule in every row.
 //!
 //! `--features peers` adds `governor`, keyed, over its default map and over the same map under foldhash
 //! (`foldhash::fast::RandomState`): on one thread and on two, with the instant handed in and with each

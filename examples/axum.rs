@@ -85,7 +85,8 @@ struct Shop {
 }
 
 impl Shop {
-    /// In place of your own check, which hashes the password and compares with what is kept.
+    /// In place of your own check, which hashes the password and compares with what is kept. A hash takes
+    /// long on purpose: let it run off the async threads, as `portcullis::sign_in::Argon2Pool` does.
     fn is_password(&self, name: &AccountName, password: String) -> bool {
         name.as_str() == "alice" && Secret::from(password) == Secret::from("wonderland".to_owned())
     }

@@ -193,7 +193,7 @@ mod tests {
             assert!(text.contains(row), "{row}\n{text}");
         }
         assert!(text.ends_with("# Notes\nwhy\n"));
-        assert_eq!(text.matches("**not measured**").count(), 3);
+        assert_eq!(text.matches("**not measured**").count(), 4);
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc;
-
 use crate::Event;
+use crate::guard::Line;
 use crate::state::Encoded;
-use crate::writer::{Job, Lost};
+use crate::writer::Job;
 
 /// A [`Log`](crate::Log) whose callers do not wait until their event is on disk; made by
 /// [`Log::buffered`](crate::Log::buffered).
@@ -53,10 +52,7 @@ use crate::writer::{Job, Lost};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct BufferedLog {
-    pub(crate) jobs: mpsc::Sender<Job>,
-    pub(crate) lost: Arc<Lost>,
-}
+pub struct BufferedLog(pub(crate) Arc<Line>);
 
 /// What became of an event that was handed over, as far as it can be told at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,26 +72,27 @@ impl BufferedLog {
     )]
     pub fn hand_over(&self, event: Event) -> HandedOver {
         if self
+            .0
             .jobs
             .try_send(Job::Record(Encoded::of(&event), None))
             .is_ok()
         {
             return HandedOver::Waiting;
         }
-        self.lost.shed.fetch_add(1, Ordering::Relaxed);
+        self.0.lost.shed.fetch_add(1, Ordering::Relaxed);
         HandedOver::Shed
     }
 
     /// How many events were shed since the log was opened, whoever handed them over.
     #[must_use]
     pub fn shed(&self) -> u64 {
-        self.lost.shed.load(Ordering::Relaxed)
+        self.0.lost.shed.load(Ordering::Relaxed)
     }
 
     /// How many events were in line and could not be written, since the log was opened. Some of them may
     /// be there all the same, as with every write that fails.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        self.lost.failed.load(Ordering::Relaxed)
+        self.0.lost.failed.load(Ordering::Relaxed)
     }
 }

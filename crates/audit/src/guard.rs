@@ -16,8 +16,8 @@ use crate::state::Encoded;
 use crate::writer::{Job, Lost, Synced, Writer};
 use crate::{AuditError, BufferedLog, Checkpoint, Event, LogPolicy, Recorded, Sink};
 
-/// A log in a folder, held by one writer. Clones share it; when the last is gone, what waits is still
-/// written and the log is let go of. [`Log::close`] waits for that.
+/// A log in a folder, held by one writer. Clones share it, and so does every [`BufferedLog`]; when the last
+/// of them is gone, what waits is still written and the log is let go of. [`Log::close`] waits for that.
 ///
 /// ```
 /// use portcullis_audit::{Action, Event, Log, LogPolicy, Sink, verify};
@@ -40,12 +40,15 @@ use crate::{AuditError, BufferedLog, Checkpoint, Event, LogPolicy, Recorded, Sin
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Log {
-    jobs: mpsc::Sender<Job>,
-    /// Shared: handlers clone a log for each request, and keyed states are large.
-    keys: Arc<Keys>,
+pub struct Log(Arc<Line>);
+
+/// What leads to the writer. Behind one count: handlers clone a log for each request.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) lost: Arc<Lost>,
+    keys: Keys,
     synced: Synced,
-    lost: Arc<Lost>,
     /// Closed when the writer has let go of the log; nothing is ever sent.
     gone: watch::Receiver<()>,
 }
@@ -125,32 +128,29 @@ impl Log {
     ) -> (Self, mpsc::Receiver<Job>, watch::Sender<()>) {
         let (jobs, received) = mpsc::channel(waiting_events);
         let (letting_go, gone) = watch::channel(());
-        let log = Self {
+        let line = Line {
             jobs,
-            keys: Arc::new(writer.keys.clone()),
-            synced: Arc::clone(&writer.synced),
             lost: Arc::clone(&writer.lost),
+            keys: writer.keys.clone(),
+            synced: Arc::clone(&writer.synced),
             gone,
         };
-        (log, received, letting_go)
+        (Self(Arc::new(line)), received, letting_go)
     }
 
     /// How far the log has come on disk, sealed. Keep it where whoever can change the log cannot: what
     /// came before it can then not be cut off unseen.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        let head = *self.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        Checkpoint::of(&self.keys, &head)
+        let head = *self.0.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        Checkpoint::of(&self.0.keys, &head)
     }
 
     /// This log for callers that do not wait for the disk: what they hand over stands in the same line, and
     /// what had no room there, or could not be written, is counted for all of them together.
     #[must_use]
     pub fn buffered(&self) -> BufferedLog {
-        BufferedLog {
-            jobs: self.jobs.clone(),
-            lost: Arc::clone(&self.lost),
-        }
+        BufferedLog(Arc::clone(&self.0))
     }
 
     /// Writes what waits, lets go of the log, and answers then, whichever clone closed it first. From now
@@ -159,8 +159,8 @@ impl Log {
     /// Dropped before it answered, it leaves the log open or has closed it; another call answers.
     pub async fn close(&self) {
         // An error means that it was told already.
-        let _ = self.jobs.send(Job::Close).await;
-        let _ = self.gone.clone().changed().await;
+        let _ = self.0.jobs.send(Job::Close).await;
+        let _ = self.0.gone.clone().changed().await;
     }
 }
 
@@ -173,6 +173,7 @@ impl Sink for Log {
     async fn record(&self, event: Event) -> Result<Recorded, AuditError> {
         let (answer, answered) = oneshot::channel();
         let sent = self
+            .0
             .jobs
             .send(Job::Record(Encoded::of(&event), Some(answer)))
             .await;

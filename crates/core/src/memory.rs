@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -64,7 +65,9 @@ impl MemoryPolicy {
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
-    counts: RwLock<HashMap<Scope, Arc<Count>>>,
+    /// In the order in which scopes came.
+    counts: [OnceLock<(Scope, Count)>; PLACES],
+    others: Mutex<HashMap<Scope, Arc<Count>>>,
     policy: MemoryPolicy,
     birth: Timestamp,
 }
@@ -88,6 +91,32 @@ struct Count {
     sweep_after: AtomicU64,
 }
 
+impl Count {
+    fn new(policy: &MemoryPolicy, scope: Scope) -> Self {
+        Self {
+            keys: AtomicUsize::new(0),
+            cap: policy.cap_of(scope),
+            sweep_after: AtomicU64::new(0),
+        }
+    }
+}
+
+enum CountOf<'a> {
+    Placed(&'a Count),
+    Shared(Arc<Count>),
+}
+
+impl Deref for CountOf<'_> {
+    type Target = Count;
+
+    fn deref(&self) -> &Count {
+        match self {
+            Self::Placed(count) => count,
+            Self::Shared(count) => count,
+        }
+    }
+}
+
 impl Memory {
     /// A store with the default policy whose memory begins at `birth`, the present instant.
     #[must_use]
@@ -107,7 +136,8 @@ impl Memory {
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hasher: RandomState::new(),
-            counts: RwLock::new(HashMap::new()),
+            counts: [const { OnceLock::new() }; PLACES],
+            others: Mutex::new(HashMap::new()),
             policy,
             birth,
         }
@@ -241,24 +271,18 @@ impl Memory {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, scope: Scope) -> Arc<Count> {
-        let known = self
-            .counts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&scope)
-            .cloned();
-        known.unwrap_or_else(|| {
-            let mut counts = self.counts.write().unwrap_or_else(PoisonError::into_inner);
-            let fresh = || {
-                Arc::new(Count {
-                    keys: AtomicUsize::new(0),
-                    cap: self.policy.cap_of(scope),
-                    sweep_after: AtomicU64::new(0),
-                })
-            };
-            Arc::clone(counts.entry(scope).or_insert_with(fresh))
-        })
+    /// The count of that scope. Every insertion asks for it, so it is found without a lock; scopes beyond
+    /// the places kept for that share a map.
+    fn count(&self, scope: Scope) -> CountOf<'_> {
+        for place in &self.counts {
+            let (kept, count) = place.get_or_init(|| (scope, Count::new(&self.policy, scope)));
+            if *kept == scope {
+                return CountOf::Placed(count);
+            }
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Count::new(&self.policy, scope));
+        CountOf::Shared(Arc::clone(others.entry(scope).or_insert_with(fresh)))
     }
 }
 
@@ -291,6 +315,8 @@ impl fmt::Debug for Memory {
 /// A power of two, several times the cores of a usual machine.
 const SHARDS: usize = 64;
 const FIRST_SWEEP: usize = 1024;
+/// More scopes than these crates have together.
+const PLACES: usize = 32;
 /// How long past its expiry a value is kept: more than requests in flight lag behind each other.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -319,6 +345,21 @@ mod tests {
 
     fn small(keys: usize) -> Memory {
         Memory::with_policy(at(0), MemoryPolicy::default().cap(SMALL, keys))
+    }
+
+    #[test]
+    fn every_scope_is_counted_apart_however_many_there_are() {
+        let store = Memory::with_policy(at(0), MemoryPolicy::default().keys_per_scope(1));
+        let scopes = (0..PLACES * 2).map(|id| Scope::new(format!("scope-{id}").leak()));
+        let scopes: Vec<Scope> = scopes.collect();
+        for scope in &scopes {
+            assert_eq!(put(&store, Key::new(*scope, b"one"), 1, 1000), Ok(false));
+        }
+        for scope in scopes {
+            let full = put(&store, Key::new(scope, b"two"), 1, 1000);
+            assert_eq!(full, Err(Failure::Unavailable(Cause::Full { scope })));
+            assert_eq!(store.len(scope), 1);
+        }
     }
 
     #[test]

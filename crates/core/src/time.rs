@@ -186,6 +186,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_system_clock_is_behind_by_less_than_a_microsecond() {
+        #[expect(clippy::disallowed_methods, reason = "what it is compared with")]
+        let system = || {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, nanos)
+        };
+        for _ in 0..10_000 {
+            let before = system();
+            assert!(SystemClock.now().0.saturating_add(1_000) > before);
+        }
+    }
+
     proptest! {
         #[test]
         fn arithmetic_saturates_and_never_panics(at in any::<u64>(), secs in any::<u64>(), sub in 0_u32..1_000_000_000) {

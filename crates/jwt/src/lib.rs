@@ -33,7 +33,7 @@
 //! | [`Policy`] | issuer, audience, leeway, longest life, required claims: one for signer and verifier |
 //! | [`Signer`], [`Subject`] | claims into a token; whom it speaks for, and in which session |
 //! | [`Verifier`], [`AccessToken`] | a token into a proof that is all checked, or an [`Error`] |
-//! | [`BorrowedToken`], [`BorrowedRegistered`], [`Scratch`] | the same proof without a copy or an allocation, in a buffer of the caller's: [`Verifier::verify_borrowed`] |
+//! | [`BorrowedToken`], [`BorrowedRegistered`], [`Scratch`] | the same proof, not copied, in a buffer of the caller's: [`Verifier::verify_borrowed`], which says what allocates |
 //! | [`Registered`], [`UserClaims`], [`NoClaims`] | the standard's claims, a user's, none |
 //! | `AssertionSigner` | a client's own short token of `iss`, `iat` and `exp`, signed with its RSA key |
 //! | `Assertions`, `ClientAssertion` | that token, proved by the keys registered for its issuer |

@@ -140,10 +140,14 @@ impl Verifier {
     /// [`Verifier::verify`] without the copies: the same checks in the same order, the same errors, and
     /// claims whose texts may borrow from the payload in `scratch`.
     ///
-    /// Nothing is allocated for a payload of up to 1024 bytes whose objects, while open, hold no more
-    /// than 32 members, whose texts need no unescaping and whose `C` borrows; for a longer payload,
-    /// once, since the scratch keeps its buffer. A `&str` in `C` refuses a text that is spelled with
-    /// escapes, as [`Error::ClaimsShape`]; a `Cow<str>` with `#[serde(borrow)]` takes both.
+    /// Nothing is allocated with an HMAC key for a header in our signer's spelling, or in one of the first
+    /// two others that were verified with that key, and a payload of up to 1024 bytes whose objects, while
+    /// open, hold no more than 32 members, whose texts need no unescaping and whose `C` borrows. A longer
+    /// payload allocates once for a scratch, which keeps its buffer; a member that `C` does not name, with an
+    /// object or array inside another, once for a token; an RSA key as its library does.
+    ///
+    /// A `&str` in `C` refuses a text that is spelled with escapes, as [`Error::ClaimsShape`]; a `Cow<str>`
+    /// with `#[serde(borrow)]` takes both.
     ///
     /// ```
     /// use portcullis_core::{Secret, Timestamp};

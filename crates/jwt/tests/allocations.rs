@@ -77,6 +77,32 @@ fn a_borrowed_verification_allocates_nothing() {
     }
 }
 
+/// What the documentation leaves out of "nothing", and no more than that.
+#[test]
+fn what_is_left_out_allocates_as_it_is_said() {
+    let (verifier, mut scratch) = (verifier(), Scratch::new());
+    let with = |value: Value| {
+        let mut claims = user();
+        claims["more"] = value;
+        token(&claims)
+    };
+    let one_deep = count(&verifier, &mut scratch, &with(json!([1, 2])), NOW);
+    assert_eq!(one_deep, (0, Ok(())));
+    let nested = with(json!({ "roles": ["admin"] }));
+    let nested = count(&verifier, &mut scratch, &nested, NOW);
+    assert_eq!(nested, (1, Ok(())), "a nest that nobody reads");
+
+    // Two spellings more than the signer's are learnt for a key, and no third.
+    for (spaces, learnt) in [(1, true), (2, true), (3, false)] {
+        let header = HEADER.replace(':', &format!(":{}", " ".repeat(spaces)));
+        let token = forge(&key("k1"), header.as_bytes(), user().to_string().as_bytes());
+        let (first, said) = count(&verifier, &mut scratch, &token, NOW);
+        assert!(first > 0 && said.is_ok(), "{spaces}");
+        let (again, said) = count(&verifier, &mut scratch, &token, NOW);
+        assert!((again == 0) == learnt && said.is_ok(), "{spaces}: {again}");
+    }
+}
+
 #[test]
 fn a_refusal_allocates_nothing() {
     let (verifier, mut scratch) = (verifier(), Scratch::new());

@@ -120,9 +120,13 @@ impl<S: Store> Lockout<S> {
     /// Reserves, verifies and settles in one: whether `verify`'s yes admits the caller. A no, a lock and a
     /// crowd are one answer, as they must be to whoever guesses.
     ///
-    /// `verify` runs in any case, so that a locked account costs as long as another; for one its answer
-    /// counts for nothing. It says `true`, `false`, or [`Outcome::Unverified`] where no password could be
-    /// looked at, which gives the attempt back.
+    /// `verify` runs whenever the store answered, so that a locked or crowded account costs a verification
+    /// as any other does; for those its answer counts for nothing. It says `true`, `false`, or
+    /// [`Outcome::Unverified`] where no password could be looked at, which gives the attempt back. Two writes
+    /// are what such an account saves the store: whoever measures that learns of a lock or a crowd, and not
+    /// whether there is such a user. `portcullis-sign-in` evens it out.
+    ///
+    /// A lock is counted from `now`, which is before the verification.
     ///
     /// A caller that hangs up while `verify` runs takes this future with it: nothing settles the
     /// reservation then, and it lapses into a failure. Spawn the whole of it where that must not be; reserve

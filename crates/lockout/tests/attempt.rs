@@ -42,7 +42,7 @@ async fn a_yes_clears_the_failures_before_it() {
     assert_eq!(status, Ok(Status::Open { failures: 0 }));
 }
 
-/// A lock that answered sooner would tell which accounts there are to lock.
+/// A lock that answered without the hash would tell whoever guesses that there is one.
 #[tokio::test]
 async fn a_locked_and_a_crowded_account_cost_as_much_work_and_admit_nobody() {
     let (lockout, _) = lockout();
@@ -61,6 +61,22 @@ async fn a_locked_and_a_crowded_account_cost_as_much_work_and_admit_nobody() {
         assert_eq!(lockout.attempt(account, NOW, verify).await, Ok(false));
         assert!(worked.get());
     }
+}
+
+/// Its reservation has lapsed by then, and others have used up what was left.
+#[tokio::test]
+async fn a_right_password_admits_nobody_once_others_have_locked_the_account_meanwhile() {
+    let (lockout, _) = lockout();
+    let alice = name("alice");
+    let slow = async {
+        fail(&lockout, &alice, 4).await;
+        let fifth = lockout.attempt(&alice, later(31), async { false });
+        assert_eq!(fifth.await, Ok(false));
+        assert!(is_locked(&lockout, &alice, later(31)).await);
+        true
+    };
+    assert_eq!(lockout.attempt(&alice, NOW, slow).await, Ok(false));
+    assert!(is_locked(&lockout, &alice, later(31)).await);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A front gate for services: who may speak, how often, with what proof, and a record of it.
 //!
-//! This crate defines nothing: each module is one of the portcullis crates, behind the feature of
-//! its name. Take the crates one by one instead where a short dependency list matters.
+//! Each module is one of the portcullis crates, behind the feature of its name. Take the crates one by one
+//! instead where a short dependency list matters.
 //!
 //! ```
 //! use portcullis::core::Timestamp;
@@ -30,10 +30,11 @@
 //!
 //! The feature `axum` adds to `tower` a router that serves no route without a policy, and the peer's address
 //! from axum's `ConnectInfo<SocketAddr>`; the feature `cookie`, sessions in a cookie for pages; `signature`, the
-//! layer for signed requests; `tracing` and `metrics`, a span and counts for each request. RS256 comes with `aws-lc`, or in Rust alone with
-//! `rust-crypto`; `jwt` without either does HS256.
+//! layer for signed requests; `tracing` and `metrics`, a span and counts for each request. RS256 comes with
+//! `aws-lc`, or in Rust alone with `rust-crypto`; `jwt` without either does HS256. `full` is all of them but
+//! `rust-crypto`.
 //!
-//! `full` is all of them. No feature changes what another one accepts.
+//! It defines nothing, and no feature changes what another one accepts.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "api-key")]

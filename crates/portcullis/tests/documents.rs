@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use markdown::{anchors, blocks, commands, links, named_tests};
+use markdown::{anchors, blocks, commands, links, named_tests, said_commands};
 use shown::{COMMANDS, NOT_RUN};
 
 /// Every document, by its path from the root.
@@ -63,7 +63,7 @@ impl Documents {
     fn unrun(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (path, text) in self.each() {
-            for command in commands(text) {
+            for command in [commands(text), said_commands(text)].concat() {
                 let run = COMMANDS.iter().any(|(shown, ..)| *shown == command);
                 if !run && !NOT_RUN.contains(&&*command) {
                     found.push(format!("{path}: nothing runs `{command}`"));
@@ -74,7 +74,10 @@ impl Documents {
     }
 
     fn unshown(&self) -> Vec<String> {
-        let shown: BTreeSet<String> = self.each().flat_map(|(_, text)| commands(text)).collect();
+        let texts = self.each().map(|(_, text)| text);
+        let shown: BTreeSet<String> = texts
+            .flat_map(|text| [commands(text), said_commands(text)].concat())
+            .collect();
         let listed = COMMANDS.iter().map(|(command, ..)| *command);
         let listed = listed.chain(NOT_RUN.iter().copied());
         listed
@@ -212,6 +215,17 @@ fn has_test(text: &str, name: &str) -> bool {
     marks.any(|line| line == "#[test]" || line.starts_with("#[tokio::test"))
 }
 
+/// Whether a script or a file of tests does what those words say.
+fn runs(file: &str, text: &str, words: &str) -> bool {
+    if file.ends_with(".rs") {
+        return has_test(text, words);
+    }
+    let mut lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    lines.any(|line| line.contains(words))
+}
+
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap().to_path_buf()
@@ -235,12 +249,8 @@ fn every_command_of_a_document_is_run_by_a_script_or_a_test() {
 fn what_is_said_to_run_a_command_is_there_and_does() {
     for (command, file, words) in COMMANDS {
         let text = fs::read_to_string(root().join(file)).unwrap_or_default();
-        let there = match file.strip_suffix(".rs") {
-            Some(_) => has_test(&text, words),
-            None => text.lines().any(|line| line.contains(words)),
-        };
         assert!(
-            there,
+            runs(file, &text, words),
             "{file} has no `{words}`, which would run `{command}`"
         );
     }
@@ -328,11 +338,26 @@ fn a_command_that_nobody_runs_and_one_that_nobody_shows_are_found() {
     let documents = Documents::of("x.md", "```sh\ncargo run --bin nothing\n```\n");
     let found = documents.unrun();
     assert_eq!(found, ["x.md: nothing runs `cargo run --bin nothing`"]);
+    let found = Documents::of("x.md", "Say `cargo run nothing`, not `cargo`.").unrun();
+    assert_eq!(found, ["x.md: nothing runs `cargo run nothing`"]);
     assert_eq!(
         documents.unshown().len(),
         COMMANDS.len() + NOT_RUN.len(),
         "every row is one too many for a document that shows none of them"
     );
+}
+
+#[test]
+fn a_line_that_is_commented_out_and_a_function_that_is_no_test_run_nothing() {
+    let words = "cargo test -p x";
+    assert!(runs(
+        ".ci/run",
+        "step test cargo test -p x --locked\n",
+        words
+    ));
+    assert!(!runs(".ci/run", "  # step test cargo test -p x\n", words));
+    assert!(runs("x.rs", "#[test]\nfn it_is_so() {}\n", "it_is_so"));
+    assert!(!runs("x.rs", "fn it_is_so() {}\n", "it_is_so"));
 }
 
 #[test]

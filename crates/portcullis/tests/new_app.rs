@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "tests"
 )]
@@ -30,18 +31,21 @@ fn a_new_app_made_by_the_readme_alone_refuses_as_it_says() {
     let address = free.local_addr().unwrap().to_string();
     drop(free);
     let here = |text: &str| text.replace("127.0.0.1:3000", &address);
-    let package = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: String| fs::write(package.path().join(name), text).unwrap();
-    fs::create_dir(package.path().join("src")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("shop");
+    let cargo = || Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    let made = cargo().args(["new", "shop"]).current_dir(&folder).status();
+    assert!(made.unwrap().success());
     let here_is = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here_is.ancestors().nth(2).unwrap();
     let path = format!("path = \"{}/", root.display());
-    let manifest = block("toml").replace("path = \"../portcullis/", &path);
-    let head = "[package]\nname = \"shop\"\nedition = \"2024\"\n";
-    write("Cargo.toml", format!("{head}\n{manifest}\n"));
-    write("src/main.rs", here(&block("rust,no_run")));
-    fs::copy(root.join("Cargo.lock"), package.path().join("Cargo.lock")).unwrap();
-    let built = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+    let dependencies = block("toml").replace("path = \"../portcullis/", &path);
+    let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+    let manifest = manifest.replace("[dependencies]", &dependencies);
+    fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    fs::write(package.join("src/main.rs"), here(&block("rust,no_run"))).unwrap();
+    fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
+    let built = cargo()
         .args(["build", "--offline"])
         .env("CARGO_TARGET_DIR", root.join("target"))
         .current_dir(&package)
@@ -64,18 +68,31 @@ fn a_new_app_made_by_the_readme_alone_refuses_as_it_says() {
             "it does not listen"
         );
     }
-    let run = |words: &str| {
-        let mut commands = commands(readme);
-        commands.retain(|command| command.contains(words));
+    let mut calls = commands(readme);
+    calls.retain(|command| command.contains("//127.0.0.1:3000/"));
+    let [unproven, login, proven, guesses] = &calls[..] else {
+        panic!("{calls:?}");
+    };
+    let run = |script: &str| {
         let mut shell = Command::new("sh");
-        let output = shell.args(["-c", &here(&commands[0])]).output().unwrap();
+        let output = shell.args(["-c", &here(script)]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(run("/orders").starts_with("HTTP/1.1 401 Unauthorized"));
-    assert_eq!(run("password=wonderland").matches('.').count(), 2);
-    let guesses = run("for guess");
-    let count = |status: &str| guesses.matches(&format!("HTTP/1.1 {status}")).count();
-    assert_eq!((count("401"), count("429")), (9, 1), "{guesses}");
+    assert!(run(unproven).starts_with("HTTP/1.1 401 Unauthorized"));
+    assert_eq!(run(&format!("{login}\n{proven}")), "the orders of alice\n");
+    let answers = run(guesses);
+    let count = |status: &str| answers.matches(&format!("HTTP/1.1 {status}")).count();
+    assert_eq!((count("401"), count("429")), (9, 1), "{answers}");
+    let (_, last) = answers.rsplit_once("HTTP/1.1 ").unwrap();
+    let mut texts = blocks(readme).filter(|(language, _)| *language == "text");
+    for line in texts.nth(1).unwrap().1 {
+        // Numbers that another run has otherwise: the seconds, and the request's own.
+        let same = match line.split_once(": ") {
+            Some((name @ ("retry-after" | "ratelimit" | "x-request-id"), _)) => name,
+            _ => line.trim_start_matches("HTTP/1.1 "),
+        };
+        assert!(last.contains(same), "{same}\n{answers}");
+    }
 }
 
 /// A program that ends with its test.

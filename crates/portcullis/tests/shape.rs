@@ -189,6 +189,10 @@ impl Tree {
             if !self.text("README.md").contains(&format!("| `{name}` |")) {
                 found.push(format!("{name} has no row in README.md"));
             }
+            let facade = self.arrows.get("portcullis").into_iter().flatten();
+            if !facade.into_iter().any(|to| to == name) {
+                found.push(format!("{name} is not in the facade"));
+            }
         }
         found
     }
@@ -235,7 +239,7 @@ impl Tree {
 
     fn headless(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for name in self.crates() {
+        for name in self.arrows.keys().map(String::as_str) {
             let lib = self.text(&format!("crates/{name}/src/lib.rs"));
             if !lib.lines().any(|line| line == "#![forbid(unsafe_code)]") {
                 found.push(format!("{name} does not forbid unsafe code"));
@@ -369,7 +373,7 @@ fn an_await_a_clock_or_a_file_in_a_pure_file_is_found() {
 }
 
 #[test]
-fn a_missing_fuzz_target_example_bench_or_row_is_found() {
+fn a_missing_fuzz_target_example_bench_row_or_place_in_the_facade_is_found() {
     let row = "portcullis_session::testing::fuzz_session_row";
     let mut tree = Tree::read();
     let targets = tree.text("fuzz/src/lib.rs");
@@ -408,6 +412,11 @@ fn a_missing_fuzz_target_example_bench_or_row_is_found() {
             "jwt has no row in README.md"
         ]
     );
+
+    let mut tree = Tree::read();
+    let facade = tree.arrows.get_mut("portcullis").unwrap();
+    facade.retain(|to| to != "lockout");
+    assert_eq!(tree.complaints(), ["lockout is not in the facade"]);
 }
 
 #[test]
@@ -458,6 +467,16 @@ fn a_head_that_lacks_a_part_of_its_form_is_found() {
     assert!(
         tree.complaints()
             .contains(&"lockout's lib.rs has no table".to_owned())
+    );
+    let facade = "crates/portcullis/src/lib.rs";
+    let mut tree = Tree::read();
+    let text = tree
+        .text(facade)
+        .replace("//! It defines", "//! This defines");
+    tree.files.insert(facade.into(), text);
+    assert_eq!(
+        tree.complaints(),
+        ["portcullis's lib.rs does not say what it does not do"]
     );
 }
 

@@ -17,9 +17,9 @@ use crate::{Charge, Decision, Joint, LimiterPolicy, Pace, PolicyError, Quota};
 /// forgotten**, and where all of a set are exhausted the newcomer is refused. A key has two sets in a
 /// smooth limiter and one in a strict limiter, and they can be full while others are not: with as many
 /// clients within one period as there is room for, one in eighteen finds no room in a smooth limiter and one
-/// in seven in a strict one; with two thirds as many, and a quarter, one in several thousand. Size
-/// [`LimiterPolicy::keys`] to one and a half times the clients of a smooth quota, and four times those of a
-/// strict one.
+/// in seven in a strict one; with two thirds as many one in thirty thousand, and with a quarter as many one
+/// in seven thousand. Size [`LimiterPolicy::keys`] to one and a half times the clients of a smooth quota, and
+/// four times those of a strict one.
 ///
 /// ```
 /// use portcullis_core::Timestamp;

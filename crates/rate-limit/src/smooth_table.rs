@@ -9,7 +9,8 @@
 //!
 //! Taking a slot over goes: state to `IN_TRANSIT` (which fails if its key is charged meanwhile), then the
 //! tag, then the new state. Whoever meets `IN_TRANSIT`, or sees the tag change, comes back as a newcomer;
-//! a charge that landed on the wrong key then stands, which costs that key a unit and gives nobody one.
+//! a charge that landed on the wrong key then stands, which costs that key a unit and gives nobody one. A
+//! refund, which would give one, takes the stripe's lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -74,6 +75,8 @@ impl SmoothTable {
         charged_at: Timestamp,
         now: Timestamp,
     ) {
+        // No slot changes hands meanwhile: what landed on the wrong key would be a unit too many for it.
+        let _stripe = self.stripe(tag);
         // A key that is gone has nothing to be given back.
         let _ = self.apply(tag, |all_back| {
             ((), smooth_refund(quota, all_back, cost, charged_at, now))
@@ -219,7 +222,7 @@ const IN_TRANSIT: u64 = u64::MAX;
 const STRIPES: usize = 256;
 /// From so many live keys on, a newcomer goes to its second set if fewer are live there. Lower would send
 /// more keys where a look costs a second memory access; higher would leave full pairs of sets: two thirds
-/// full, one key in ten thousand finds both full, and one in ten sits in its second set.
+/// full, one key in thirty thousand finds both full, and one in ten sits in its second set.
 const CROWDED: usize = 6;
 
 #[cfg(test)]
@@ -247,6 +250,24 @@ mod tests {
             panic!("one unit was spent, and one charged in error");
         };
         assert_eq!(remaining, 8);
+    }
+
+    #[test]
+    fn a_refund_waits_while_a_slot_of_its_key_may_change_hands() {
+        let quota = Quota::per_minute(10).unwrap();
+        let table = SmoothTable::new(1);
+        let _ = table.charge(&quota, 1, 1, NOW);
+        let spent = || table.apply(1, |all_back| (all_back, None)).unwrap();
+        let before = spent();
+        std::thread::scope(|scope| {
+            let stripe = table.stripe(1);
+            let refund = scope.spawn(|| table.refund(&quota, 1, 1, NOW, NOW));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert_eq!(spent(), before);
+            drop(stripe);
+            refund.join().unwrap();
+        });
+        assert!(spent() < before);
     }
 
     #[test]

@@ -210,8 +210,19 @@ fn two_thirds_full_a_smooth_limiter_hardly_forgives_a_key_anything() {
         assert!(limiter.check(&id, NOW).is_admitted());
     }
     let forgiven = ids().filter(|id| spend_all(&limiter, id, NOW) > 1).count();
-    // One in ten thousand is to be expected, and thirty times that never comes.
+    // One in thirty thousand is to be expected, and a hundred times that never comes.
     assert!(forgiven < 40, "{forgiven}");
+}
+
+#[test]
+fn as_many_clients_as_there_is_room_for_find_it_as_often_as_is_said() {
+    let ids = || (0..16_384_u32).map(u32::to_be_bytes);
+    for (limiter, one_in) in both(1, 16_384).into_iter().zip([18, 7]) {
+        let refused = ids().filter(|id| !limiter.check(id, NOW).is_admitted());
+        let (refused, said) = (refused.count(), 16_384 / one_in);
+        // A fifth off is five times what chance does.
+        assert!(refused.abs_diff(said) < said / 5, "{refused}, not {said}");
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Gate for AddressGate {
         f.write_str(if self.list.is_everyone() {
             "everyone"
         } else {
-            "those listed"
+            "those that the list admits"
         })
     }
 }

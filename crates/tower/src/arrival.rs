@@ -132,3 +132,16 @@ where
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_as_lower_case_hex_the_higher_digit_first() {
+        let id = RequestId([
+            0, 1, 9, 10, 15, 16, 0x5e, 0x90, 0xa0, 0xaf, 0xb1, 0xc2, 0xd3, 0xe4, 0xf5, 255,
+        ]);
+        assert_eq!(id.to_string(), "0001090a0f105e90a0afb1c2d3e4f5ff");
+    }
+}

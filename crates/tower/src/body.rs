@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use pin_project_lite::pin_project;
 use portcullis_core::Reason;
+use tokio::time::{Instant, Sleep};
 
 /// The whole body, at most `limit_bytes` of it, and for `within` at most.
 ///
@@ -29,12 +30,16 @@ where
         if late.is_none() {
             late.set(Some(tokio::time::sleep(within)));
         }
-        let late = late.as_mut().as_pin_mut().map(|late| late.poll(context));
-        match late {
+        // The timer wakes; it is not asked alone, for a body that used up all that tokio lets a task do in
+        // a turn leaves it nothing to answer by.
+        let over = |late: Pin<&mut Sleep>| {
+            late.deadline() <= Instant::now() || late.poll(context).is_ready()
+        };
+        if late.as_mut().as_pin_mut().is_some_and(over) {
             // One that comes by the byte to hold a place here.
-            Some(Poll::Ready(())) => Poll::Ready(Err(Reason::BadRequest)),
-            _ => Poll::Pending,
+            return Poll::Ready(Err(Reason::BadRequest));
         }
+        Poll::Pending
     })
     .await
 }
@@ -152,6 +157,7 @@ mod tests {
     use std::sync::Arc;
 
     use http::HeaderMap;
+    use tokio::sync::mpsc;
 
     use super::*;
 
@@ -230,6 +236,47 @@ mod tests {
             assert_eq!(whole, vec![b'a'; len]);
             assert_eq!((body.most_alive, body.alive()), (0, 0));
         }
+    }
+
+    /// Always has another frame of nothing, out of a channel, as the bodies of servers are: tokio makes
+    /// such a one wait when it has taken its share of the thread.
+    struct Flood {
+        sender: mpsc::UnboundedSender<()>,
+        receiver: mpsc::UnboundedReceiver<()>,
+        left: u32,
+    }
+
+    impl Body for Flood {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let Some(left) = self.left.checked_sub(1) else {
+                return Poll::Ready(None);
+            };
+            let next = self.receiver.poll_recv(context);
+            next.map(|_| {
+                self.left = left;
+                self.sender.send(()).unwrap();
+                Some(Ok(Frame::data(Bytes::new())))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_always_has_more_is_given_no_longer_than_one_that_waits() {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send(()).unwrap();
+        let flood = Flood {
+            sender,
+            receiver,
+            left: 4_000_000,
+        };
+        let refused = read(flood, 1000, Duration::from_millis(20)).await;
+        assert_eq!(refused, Err(Reason::BadRequest));
     }
 
     #[tokio::test]

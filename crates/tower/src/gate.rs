@@ -42,7 +42,11 @@ pub trait Gate: Clone + Send + Sync + 'static {
 /// The type's own name, without its path and its parameters.
 fn type_name(whole: &str) -> &str {
     let bare = whole.split_once('<').map_or(whole, |(name, _)| name);
-    bare.rsplit_once("::").map_or(bare, |(_, name)| name)
+    match bare.rsplit_once("::").map_or(bare, |(_, name)| name) {
+        // Of a type inside a trait's function: its path begins with `<`.
+        "" => whole,
+        name => name,
+    }
 }
 
 /// Held from admission until the response's body is gone: permits in flight, headers to add.
@@ -107,6 +111,18 @@ mod tests {
         ];
         for (whole, name) in cases {
             assert_eq!(type_name(whole), name);
+        }
+        let inside = Shop.to_string();
+        assert!(type_name(&inside).ends_with("InsideGate"), "{inside}");
+    }
+
+    struct Shop;
+
+    impl fmt::Display for Shop {
+        /// A type whose path begins with a parameter.
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            struct InsideGate;
+            f.write_str(std::any::type_name::<InsideGate>())
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, request, response};
 use portcullis_core::{AnyStore, Reason, Scope, Timestamp};
-use portcullis_ip_list::{ClientAddress, rate_key};
+use portcullis_ip_list::{ClientAddress, RateKey, rate_key};
 use portcullis_rate_limit::{Decision, EndpointClass, Limiter, LimiterPolicy, Quota, StoreLimiter};
 
 use crate::{Gate, Pass, Refusal};
@@ -22,7 +22,7 @@ pub enum LimitKey {
 }
 
 impl LimitKey {
-    fn of(&self, head: &request::Parts) -> Result<Vec<u8>, Reason> {
+    fn of(&self, head: &request::Parts) -> Result<KeyBytes, Reason> {
         match self {
             Self::ClientAddress => {
                 // Without an address gate before it this gate was put together wrongly.
@@ -30,9 +30,24 @@ impl LimitKey {
                     .extensions
                     .get::<ClientAddress>()
                     .ok_or(Reason::Internal)?;
-                Ok(rate_key(client.ip()).as_bytes().to_vec())
+                Ok(KeyBytes::Address(rate_key(client.ip())))
             }
-            Self::Of(key) => key(head).ok_or(Reason::BadRequest),
+            Self::Of(key) => key(head).map(KeyBytes::Own).ok_or(Reason::BadRequest),
+        }
+    }
+}
+
+/// What a request is counted by.
+enum KeyBytes {
+    Address(RateKey),
+    Own(Vec<u8>),
+}
+
+impl KeyBytes {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Address(key) => key.as_bytes(),
+            Self::Own(key) => key,
         }
     }
 }
@@ -60,6 +75,8 @@ pub struct LimitGate {
 #[derive(Clone, Debug)]
 struct Limit {
     name: Scope,
+    /// What its quota is, as the header says it.
+    policy: Option<HeaderValue>,
     home: Home,
     key: LimitKey,
 }
@@ -108,8 +125,10 @@ impl LimitGate {
     }
 
     fn of(name: Scope, home: Home) -> Self {
+        let policy = home.quota().policy_field(name);
         let first = Limit {
             name,
+            policy: HeaderValue::try_from(policy).ok(),
             home,
             key: LimitKey::ClientAddress,
         };
@@ -142,15 +161,19 @@ impl Gate for LimitGate {
     type Pass = LimitPass;
 
     async fn admit(&self, head: &mut request::Parts, now: Timestamp) -> Result<LimitPass, Refusal> {
-        let mut charged: Vec<(&Limit, Vec<u8>)> = Vec::new();
-        let mut headers = LimitPass(Vec::new());
-        for limit in std::iter::once(&self.first).chain(&self.others) {
+        let mut charged: Vec<(&Limit, KeyBytes)> = Vec::with_capacity(self.others.len());
+        let mut headers = LimitPass(Vec::with_capacity(2));
+        let limits = std::iter::once(&self.first).chain(&self.others);
+        for (later, limit) in (0..=self.others.len()).rev().zip(limits) {
             let refusal = match limit.charge(head, now).await {
                 Ok((key, decision)) => {
                     headers.add(limit, &decision);
                     match decision {
                         Decision::Admitted { .. } => {
-                            charged.push((limit, key));
+                            // Behind the last one nobody is left to refuse.
+                            if later > 0 {
+                                charged.push((limit, key));
+                            }
                             continue;
                         }
                         Decision::Limited { retry_after } => {
@@ -163,7 +186,7 @@ impl Gate for LimitGate {
                 Err(refusal) => refusal,
             };
             for (limit, key) in charged {
-                limit.give_back(&key, now).await;
+                limit.give_back(key.as_bytes(), now).await;
             }
             let add = |refusal: Refusal, (name, value)| refusal.header(name, value);
             return Err(headers.0.into_iter().fold(refusal, add));
@@ -185,12 +208,12 @@ impl Limit {
         &self,
         head: &request::Parts,
         now: Timestamp,
-    ) -> Result<(Vec<u8>, Decision), Refusal> {
+    ) -> Result<(KeyBytes, Decision), Refusal> {
         let key = self.key.of(head)?;
         let decision = match &self.home {
-            Home::Process(limiter) => limiter.check(&key, now),
+            Home::Process(limiter) => limiter.check(key.as_bytes(), now),
             Home::Store(limiter) => limiter
-                .admit(&key, 1, now)
+                .admit(key.as_bytes(), 1, now)
                 .await
                 .map_err(|error| Refusal::new(error.reason()))?,
         };
@@ -209,7 +232,7 @@ impl Limit {
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quota = self.quota();
+        let quota = self.home.quota();
         write!(f, "{} in ", quota.count())?;
         match (quota.period().as_secs(), quota.period().subsec_nanos()) {
             (secs, 0) => write!(f, "{secs} s")?,
@@ -220,11 +243,13 @@ impl Limit {
             LimitKey::Of(_) => " by a key of the service's own",
         })
     }
+}
 
+impl Home {
     fn quota(&self) -> &Quota {
-        match &self.home {
-            Home::Process(limiter) => limiter.quota(),
-            Home::Store(limiter) => limiter.quota(),
+        match self {
+            Self::Process(limiter) => limiter.quota(),
+            Self::Store(limiter) => limiter.quota(),
         }
     }
 }
@@ -236,12 +261,10 @@ pub struct LimitPass(Vec<(HeaderName, HeaderValue)>);
 
 impl LimitPass {
     fn add(&mut self, limit: &Limit, decision: &Decision) {
-        let texts = [
-            (RATELIMIT_POLICY, limit.quota().policy_field(limit.name)),
-            (RATELIMIT, decision.field(limit.name)),
-        ];
-        let value = |(name, text)| Some((name, HeaderValue::try_from(text).ok()?));
-        self.0.extend(texts.into_iter().filter_map(value));
+        let left = HeaderValue::try_from(decision.field(limit.name)).ok();
+        let values = [(RATELIMIT_POLICY, limit.policy.clone()), (RATELIMIT, left)];
+        let told = |(name, value): (HeaderName, Option<HeaderValue>)| Some((name, value?));
+        self.0.extend(values.into_iter().filter_map(told));
     }
 }
 

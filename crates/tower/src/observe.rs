@@ -35,7 +35,7 @@ use crate::{Arrival, Refused, RequestId};
 /// | `request_id` | the [`RequestId`], where an `ArrivalLayer` gives one |
 /// | `method` | the method; `other` for one that is not of RFC 9110 or RFC 5789 |
 /// | `route` | the pattern that matched, `/orders/{id}`; `none` where none did, or none is told |
-/// | `client_address` | what an [`crate::AddressGate`] found, if one was reached |
+/// | `client_address` | what an [`crate::AddressGate`] found, if one was reached in no span of its own |
 /// | `status` | the status of the response |
 /// | `reason` | of a refusal, its [`Reason`] |
 /// | `outcome` | as in the metrics |
@@ -49,8 +49,10 @@ use crate::{Arrival, Refused, RequestId};
 /// | `REFUSALS` | `reason` | those refused by a gate, or by a handler with [`crate::respond`] |
 /// | `REQUEST_SECONDS` | `outcome` | a histogram of the field `seconds` |
 ///
-/// `outcome` is one of four: `refused`, for a reason; `failed`, any other status from 500 up, or no
-/// response; `abandoned`, when the caller was gone before there was one; `answered`, everything else.
+/// `outcome` is one of four: `refused`, for a reason, also where that is the service's own fault and the
+/// status 500 or 503; `failed`, any other status from 500 up, an error, or a panic; `abandoned`, when nobody
+/// waited for the response any more: the caller was gone, or a layer outside gave up; `answered`,
+/// everything else.
 ///
 /// No value is of the caller's choice save the address: paths, queries, headers, tokens and user names are
 /// nowhere, so neither a log nor a label set grows by what a stranger sends. `route` needs the feature
@@ -233,7 +235,12 @@ impl Seen {
 impl Drop for Seen {
     fn drop(&mut self) {
         if !self.ended {
-            self.end(Outcome::Abandoned);
+            // A handler that panics takes its request along.
+            self.end(if std::thread::panicking() {
+                Outcome::Failed
+            } else {
+                Outcome::Abandoned
+            });
         }
     }
 }

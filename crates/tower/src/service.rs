@@ -25,24 +25,28 @@ use crate::{Gate, Pass, Refusal, Refused, respond};
 /// [`crate::ArrivalLayer`] stands outside, the gate's own clock is read, once.
 #[derive(Clone)]
 pub struct GateLayer<G> {
-    /// Shared: each request's future holds it.
-    gate: Arc<G>,
-    clock: Arc<dyn Clock>,
+    /// Behind one count: each request's future holds it, and a router clones its services per request.
+    shared: Arc<Shared<G>>,
+}
+
+struct Shared<G> {
+    gate: G,
+    clock: Box<dyn Clock>,
 }
 
 impl<G: Gate> GateLayer<G> {
     /// A layer of `gate`, with the clock for requests that carry no instant.
     pub fn new(gate: G, clock: impl Clock) -> Self {
+        let clock = Box::new(clock);
         Self {
-            gate: Arc::new(gate),
-            clock: Arc::new(clock),
+            shared: Arc::new(Shared { gate, clock }),
         }
     }
 }
 
 impl<G: fmt::Debug> fmt::Debug for GateLayer<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("GateLayer").field(&self.gate).finish()
+        f.debug_tuple("GateLayer").field(&self.shared.gate).finish()
     }
 }
 
@@ -52,8 +56,7 @@ impl<S, G: Gate> Layer<S> for GateLayer<G> {
     fn layer(&self, inner: S) -> Self::Service {
         GateService {
             inner,
-            gate: Arc::clone(&self.gate),
-            clock: Arc::clone(&self.clock),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -62,15 +65,14 @@ impl<S, G: Gate> Layer<S> for GateLayer<G> {
 #[derive(Clone)]
 pub struct GateService<S, G> {
     inner: S,
-    gate: Arc<G>,
-    clock: Arc<dyn Clock>,
+    shared: Arc<Shared<G>>,
 }
 
 impl<S: fmt::Debug, G: fmt::Debug> fmt::Debug for GateService<S, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GateService")
             .field("inner", &self.inner)
-            .field("gate", &self.gate)
+            .field("gate", &self.shared.gate)
             .finish_non_exhaustive()
     }
 }
@@ -94,11 +96,11 @@ where
         // The service that was polled ready is the one to call; the fresh clone is not ready yet.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let gate = Arc::clone(&self.gate);
+        let shared = Arc::clone(&self.shared);
         let (mut head, body) = request.into_parts();
-        let now = arrival(&mut head.extensions, &*self.clock);
+        let now = arrival(&mut head.extensions, &*shared.clock);
         Box::pin(async move {
-            let mut pass = match gate.admit(&mut head, now).await {
+            let mut pass = match shared.gate.admit(&mut head, now).await {
                 Ok(pass) => pass,
                 Err(refusal) => return Ok(refused(&refusal, head)),
             };

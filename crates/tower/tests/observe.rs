@@ -362,3 +362,19 @@ fn the_id_is_told_wherever_the_layer_stands_and_a_service_that_fails_is_counted(
     let name = |key: &(String, Vec<(String, String)>)| key.0 == REQUESTS;
     assert_eq!(counted.keys().filter(|key| name(key)).count(), 2);
 }
+
+#[test]
+fn a_handler_that_panics_failed_and_nobody_abandoned_it() {
+    let (kept, counted) = seen(|| async {
+        let panics = tower::service_fn(
+            async |_: http::Request<()>| -> Result<Response, Infallible> { panic!("a bug") },
+        );
+        let service = ObserveLayer::new(FakeClock::new(NOW)).layer(panics);
+        let answer = tokio::spawn(service.oneshot(http::Request::new(()))).await;
+        assert!(answer.unwrap_err().is_panic());
+    });
+    let spans = kept.spans.lock().unwrap();
+    assert_eq!(spans[0].2.get("outcome").unwrap(), "failed");
+    let labels = vec![("outcome".into(), "failed".into())];
+    assert!(counted.contains_key(&(REQUEST_SECONDS.into(), labels)));
+}

@@ -8,6 +8,7 @@
     reason = "tests, of which each feature has its own"
 )]
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -36,6 +37,22 @@ fn now_or_soon<F: Future>(future: F) -> F::Output {
 
 fn secret() -> Secret {
     Secret::from((0..32).collect::<Vec<u8>>())
+}
+
+#[test]
+fn every_feature_of_the_facade_is_one_here() {
+    let features = |manifest: &'static str| {
+        let (_, from) = manifest.split_once("\n[features]\n").unwrap();
+        let (section, _) = from.split_once("\n[").unwrap();
+        let names = section.lines().filter_map(|line| line.split_once(" = ["));
+        let names = names.map(|(name, _)| name);
+        names
+            .filter(|name| *name != "full")
+            .collect::<BTreeSet<_>>()
+    };
+    let facade = features(include_str!("../../../crates/portcullis/Cargo.toml"));
+    assert!(facade.contains("default") && facade.contains("jwt"));
+    assert_eq!(features(include_str!("../Cargo.toml")), facade);
 }
 
 #[test]

@@ -80,6 +80,18 @@ fn a_key_counts_until_its_secret_is_as_old_as_the_policy_admits() {
 }
 
 #[test]
+fn a_digest_that_differs_in_one_bit_anywhere_is_not_that_of_the_key() {
+    let row = rotated();
+    for bit in 0..256 {
+        for mut digest in [OLD, NEW] {
+            assert!(seen(&row, digest, at(10)).is_ok());
+            digest[bit / 8] ^= 1 << (bit % 8);
+            assert!(seen(&row, digest, at(10)).is_err(), "{bit}");
+        }
+    }
+}
+
+#[test]
 fn the_warning_comes_as_many_days_ahead_as_the_policy_says() {
     let before = at(76).saturating_sub(Duration::from_nanos(1));
     assert_eq!(seen(&made(), OLD, before).unwrap().rotate_by(), None);

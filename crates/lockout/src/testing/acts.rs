@@ -45,8 +45,9 @@ struct Account {
     now: Timestamp,
     held: Option<(Vec<u8>, Timestamp)>,
     locked_until: Option<Timestamp>,
-    /// Reservations that were not settled, lapsed ones too.
-    open: Vec<Ticket>,
+    /// Reservations that were not settled, lapsed ones too, and when they were granted: none once a success,
+    /// unlock or lock has wiped that out.
+    open: Vec<(Ticket, Option<Timestamp>)>,
     /// When those were granted that have neither been taken back nor wiped out by a success.
     granted: Vec<Timestamp>,
     /// Failures settled since the last success, unlock or lock: all of them, and those that cannot have
@@ -120,8 +121,8 @@ impl Account {
         match (answer, self.locked_until) {
             (Ok(Reserve::Locked { until }), Some(known)) => assert_eq!(until, known),
             (Ok(Reserve::Granted(ticket)), None) => {
-                assert!(!self.open.contains(&ticket));
-                self.open.push(ticket);
+                assert!(self.open.iter().all(|(open, _)| *open != ticket));
+                self.open.push((ticket, Some(self.now)));
                 self.granted.push(self.now);
                 let lately = self.now.saturating_sub(LIFE);
                 let lately = self.granted.iter().filter(|at| lately < **at).count();
@@ -139,7 +140,7 @@ impl Account {
         let Some(place) = usize::from(which).checked_rem(self.open.len()) else {
             return;
         };
-        let ticket = self.open.swap_remove(place);
+        let (ticket, granted) = self.open.swap_remove(place);
         let settle = |listed| {
             decide::settle(
                 self.bytes(),
@@ -170,8 +171,11 @@ impl Account {
             }
             Outcome::Unverified => {
                 assert!(matches!(answer, Ok(Settle::Counted { .. })));
-                // It gave its place back: which grant that was does not matter to a count.
-                self.granted.pop();
+                // It gave its own place back, and nobody else's.
+                let mut places = self.granted.iter();
+                if let Some(place) = places.position(|at| Some(*at) == granted) {
+                    self.granted.swap_remove(place);
+                }
             }
             Outcome::Failure => self.failure(&answer),
         }
@@ -210,6 +214,9 @@ impl Account {
 
     fn forget(&mut self) {
         self.granted.clear();
+        for (_, granted) in &mut self.open {
+            *granted = None;
+        }
         (self.failed, self.remembered) = (0, 0);
     }
 

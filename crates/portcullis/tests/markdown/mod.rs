@@ -50,6 +50,13 @@ pub(crate) fn commands(text: &str) -> Vec<String> {
     found
 }
 
+/// The cargo commands that stand in a text's sentences.
+pub(crate) fn said_commands(text: &str) -> Vec<String> {
+    let spans = prose(text).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let cargo = spans.filter(|span| span.starts_with("cargo "));
+    cargo.map(str::to_owned).collect()
+}
+
 /// Where the links and pictures of a text lead.
 pub(crate) fn links(text: &str) -> Vec<&str> {
     let mut found = Vec::new();

@@ -20,9 +20,9 @@ use portcullis::hmac_signing::{
 };
 use portcullis::session::{SessionPolicy, Sessions};
 use portcullis::tower::{
-    Admitted, ArrivalLayer, CookieSessionLayer, Gate, GateLayer, GuardedRoutes, Layered, Open,
-    RecordLayer, RecordPolicy, Refusal, Routes, SecretDirectory, SecurityHeadersLayer,
-    SignatureLayer, Site,
+    Admitted, ArrivalLayer, CookieSessionLayer, Gate, GateLayer, GuardedRoutes, Layered,
+    ObserveLayer, Open, RecordLayer, RecordPolicy, Refusal, Routes, SecretDirectory,
+    SecurityHeadersLayer, SignatureLayer, Site,
 };
 use tower::{Layer, Service, ServiceExt};
 
@@ -171,6 +171,7 @@ async fn every_layer_calls_the_service_that_was_polled_ready() {
     calls_the_ready_one(ArrivalLayer::new(clock()), plain).await;
     let record = RecordLayer::new(MemorySink::new(), RecordPolicy::default(), clock());
     calls_the_ready_one(record.unwrap(), plain).await;
+    calls_the_ready_one(ObserveLayer::new(clock()), plain).await;
 
     let site = Site::https("https://example.org").unwrap();
     calls_the_ready_one(SecurityHeadersLayer::new(&site), plain).await;

@@ -41,7 +41,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     (
         "openssl dgst -sha256 -mac HMAC -macopt hexkey:0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20 file",
-        SIGNING,
+        DOCUMENTS,
         "openssl_makes_the_mac_that_the_page_on_signing_shows",
     ),
     (
@@ -55,10 +55,50 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
         "cargo test -p portcullis-benches --features peers --test naive",
     ),
     (".ci/fuzz 60", ".ci/deep", ".ci/fuzz"),
-    ("cargo bench-report", ".cargo/config.toml", "bench-report"),
+    (
+        "cargo bench-report",
+        ".ci/deep",
+        "cargo bench-report --quick",
+    ),
+    (
+        "cargo doc -p portcullis --features full --open",
+        ".ci/run",
+        "cargo doc --workspace --all-features",
+    ),
+    (
+        "cargo test -p portcullis --test attacks",
+        ".ci/run",
+        "cargo test --workspace --locked",
+    ),
+    (
+        "cargo test -p portcullis --test documents",
+        ".ci/run",
+        "cargo test --workspace --locked",
+    ),
+    (
+        "cargo test -p portcullis --test shape",
+        ".ci/run",
+        "cargo test --workspace --locked",
+    ),
+    (
+        "cargo test -p portcullis-examples --doc",
+        ".ci/run",
+        "cargo test --workspace --locked",
+    ),
+    (
+        "cargo tree -p portcullis-core -e normal --prefix none --no-dedupe | sort -u",
+        DOCUMENTS,
+        "the_weight_of_each_crate_is_what_cargo_counts",
+    ),
+    ("cargo new shop", SHOP, NEW_APP),
     ("curl -i http://127.0.0.1:3000/orders", SHOP, NEW_APP),
     (
-        "curl -d name=alice -d password=wonderland http://127.0.0.1:3000/login",
+        "token=$(curl -s -d name=alice -d password=wonderland http://127.0.0.1:3000/login)",
+        SHOP,
+        NEW_APP,
+    ),
+    (
+        "curl -H \"Authorization: Bearer $token\" http://127.0.0.1:3000/orders",
         SHOP,
         NEW_APP,
     ),
@@ -137,7 +177,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
 /// Commands that nothing runs, for they are what runs everything else.
 pub(crate) const NOT_RUN: &[&str] = &[".ci/run", ".ci/deep"];
 
-const SIGNING: &str = "crates/portcullis/tests/documents.rs";
+const DOCUMENTS: &str = "crates/portcullis/tests/documents.rs";
 const SHOP: &str = "crates/portcullis/tests/new_app.rs";
 const NEW_APP: &str = "a_new_app_made_by_the_readme_alone_refuses_as_it_says";
 const SUPPORT: &str = "examples/auth-service/tests/support/walkthrough.rs";

@@ -128,6 +128,9 @@ impl Client {
             }
             Err(Error::Reused { .. }) => {
                 assert!(alive && back > 0);
+                let since = self.now.saturating_since(self.rotated);
+                let lost = back == 1 && since < GRACE && self.repeats < GRACE_REPEATS;
+                assert!(!lost, "a client whose answer was lost is signed out");
                 self.ended = true;
             }
             Err(_) => assert!(!alive && (unchanged || self.held.is_none())),

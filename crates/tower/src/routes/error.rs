@@ -47,7 +47,8 @@ pub enum RouteFault {
         /// Where it was put.
         at: String,
     },
-    /// Its policy does not say in words what it is: an [`crate::Open`] without a reason.
+    /// Its policy does not say in words what it is: an [`crate::Open`] without a reason, a gate that
+    /// describes itself as nothing.
     #[error("{path} has a policy that gives no reason")]
     Unsaid {
         /// Its path.

@@ -71,7 +71,7 @@ impl<L> Layered<L> {
 
 impl<Stage: 'static, G: Gate> Cover for Stack<Stage, G> {
     fn words(&self) -> Option<String> {
-        Some(self.to_string())
+        each_said(self.to_string())
     }
 
     fn over(&self, methods: MethodRouter, clock: &Arc<dyn Clock>) -> MethodRouter {
@@ -98,7 +98,7 @@ impl<G: Gate> Gated<G> {
 
 impl<G: Gate> Cover for Gated<G> {
     fn words(&self) -> Option<String> {
-        Some(Words(&self.0).to_string())
+        each_said(Words(&self.0).to_string())
     }
 
     fn over(&self, methods: MethodRouter, clock: &Arc<dyn Clock>) -> MethodRouter {
@@ -211,6 +211,12 @@ impl<A: Cover, B: Cover, C: Cover> Cover for (A, B, C) {
         let inner = self.1.over_router(self.2.over_router(router, clock), clock);
         self.0.over_router(inner, clock)
     }
+}
+
+/// The words of gates, unless one of them has none.
+fn each_said(words: String) -> Option<String> {
+    let all = words.split("; ").all(|words| said(words).is_some());
+    all.then_some(words)
 }
 
 fn said(words: &str) -> Option<&str> {

@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get, post, put};
-use http::{HeaderValue, Method, StatusCode, request};
+use http::{HeaderValue, Method, StatusCode, Version, request};
 use portcullis_audit::testing::MemorySink;
 use portcullis_core::testing::FakeClock;
 use portcullis_core::{Reason, Secret};
@@ -109,7 +109,7 @@ async fn each_kind_of_policy_is_met_by_a_request() {
     assert_eq!(
         app.table().to_string(),
         "GET, HEAD  /open    open: a test\n\
-         GET, HEAD  /list    addresses: those listed\n\
+         GET, HEAD  /list    addresses: those that the list admits\n\
          POST       /login   addresses: everyone; 10 in 60 s by client address\n\
          GET, HEAD  /orders  addresses: everyone; bearer token\n\
          POST       /pay     addresses: everyone; bearer token; step-up: an enrolled authenticator within 300 s\n\
@@ -211,6 +211,28 @@ async fn another_method_is_a_problem_that_lists_those_there_are_and_head_has_no_
         assert_eq!(answer.status(), expected, "{path}");
         assert_ne!(answer.headers()["content-length"], "0", "{path}");
         assert_eq!(text(answer).await, "", "{path}");
+    }
+}
+
+/// Its refusals have the status 200: a caller of HTTP/1 must not choose that.
+#[tokio::test]
+async fn what_is_no_route_is_said_in_grpc_to_a_caller_of_http_2_alone() {
+    let app = routes().route("/a", get(hello), open()).finish().unwrap();
+    for (version, path, expected, code) in [
+        (Version::HTTP_11, "/no", 404, None),
+        (Version::HTTP_11, "/a", 405, None),
+        (Version::HTTP_2, "/no", 200, Some("12")),
+        (Version::HTTP_2, "/a", 200, Some("12")),
+    ] {
+        let answer = asked(&app, Method::POST, path, |request| {
+            *request.version_mut() = version;
+            let kind = HeaderValue::from_static("application/grpc");
+            request.headers_mut().insert("content-type", kind);
+        });
+        let answer = answer.await;
+        assert_eq!(answer.status(), expected, "{version:?} {path}");
+        let told = answer.headers().get("grpc-status");
+        assert_eq!(told.and_then(|told| told.to_str().ok()), code);
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod policies;
 mod start;
 
 use portcullis_core::Timestamp;

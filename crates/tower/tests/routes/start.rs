@@ -13,8 +13,8 @@ use portcullis_ip_list::{AddressList, TrustedProxies};
 use portcullis_rate_limit::{Limiter, LimiterPolicy, Quota};
 use portcullis_session::Demand;
 use portcullis_tower::{
-    AddressGate, Admitted, Gate, GateLayer, Layered, LimitGate, LimitKey, Open, Refusal,
-    RouteFault, Routes, Stack, StepUpGate,
+    AddressGate, Admitted, Check, Gate, GateLayer, Gated, Layered, LimitGate, LimitKey, Open,
+    Refusal, RouteFault, Routes, Stack, StepUpGate,
 };
 use proptest::prelude::*;
 
@@ -108,6 +108,42 @@ fn a_policy_that_says_nothing_is_refused() {
     let router = routes().merge_router(router).cover(wordless.clone());
     assert_eq!(faults(router), [unsaid("/…")]);
     assert_eq!(faults(routes().elsewhere(wordless)), [unsaid("*")]);
+    // A gate with nothing to say would leave the same gap, alone or among others.
+    let wordless = |words| Check::new(|_: &mut request::Parts, _| Ok(())).named(words);
+    for words in ["", " "] {
+        let gated = routes().route("/e", get(hello), Gated::by(wordless(words)));
+        assert_eq!(faults(gated), [unsaid("/e")]);
+        let last = direct().check(wordless(words));
+        assert_eq!(
+            faults(routes().route("/f", get(hello), last)),
+            [unsaid("/f")]
+        );
+        let first = direct().check(wordless(words)).check(wordless("a role"));
+        assert_eq!(
+            faults(routes().route("/g", get(hello), first)),
+            [unsaid("/g")]
+        );
+    }
+}
+
+/// A path that a prefix and what stands behind it make together.
+#[test]
+fn a_router_behind_a_prefix_never_panics() {
+    for (prefix, path) in [
+        ("/{a}", "/{a}"),
+        ("/{a}", "/{*a}"),
+        ("/a-{b}", "/x"),
+        ("/{{a}}", "/{a}"),
+        ("/a/{b}", "/"),
+    ] {
+        let router = Router::new().route(path, get(hello));
+        let nested = routes().nest(
+            "/{a}",
+            routes().nest_router(prefix, router.nest_service("/files", any(hello))),
+        );
+        let finished = catch_unwind(AssertUnwindSafe(|| nested.cover(open()).finish().is_ok()));
+        assert!(finished.is_ok(), "{prefix} {path}");
+    }
 }
 
 #[test]
@@ -244,7 +280,7 @@ fn a_stack_says_what_its_gates_ask_for() {
         ),
         (
             Stack::new(AddressGate::new(TrustedProxies::none(), denied)).to_string(),
-            "addresses: those listed",
+            "addresses: those that the list admits",
         ),
         (
             direct().check(step_up).check(strong).to_string(),
