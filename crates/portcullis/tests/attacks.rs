@@ -1,8 +1,12 @@
 //! Every attack that `docs/attacks.md` lists names a test that is there.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod named;
+
 use std::fs;
 use std::path::Path;
+
+use named::has_test;
 
 /// The rows' second and third cells: a file and a test, each in backticks.
 fn named(table: &str) -> Vec<(&str, &str)> {
@@ -13,17 +17,6 @@ fn named(table: &str) -> Vec<(&str, &str)> {
         Some((quoted()?, quoted()?))
     });
     cells.collect()
-}
-
-/// Whether the text has a test of that name: a function right under its attributes.
-fn has_test(text: &str, name: &str) -> bool {
-    let function = format!("fn {name}(");
-    let lines: Vec<&str> = text.lines().collect();
-    let at = lines.iter().position(|line| line.contains(&function));
-    let before = at.and_then(|at| lines.get(..at)).into_iter().flatten();
-    let marks = before.rev().map(|line| line.trim());
-    let mut marks = marks.take_while(|line| !line.is_empty() && *line != "}");
-    marks.any(|line| line == "#[test]" || line.starts_with("#[tokio::test"))
 }
 
 #[test]

@@ -9,6 +9,7 @@
 )]
 
 mod markdown;
+mod named;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use markdown::{anchors, blocks, commands, links, named_tests, said_commands};
+use named::has_test;
 use shown::{COMMANDS, NOT_RUN};
 
 /// Every document, by its path from the root.
@@ -202,17 +204,6 @@ fn codes(text: &str) -> BTreeSet<&str> {
                 })
         })
         .collect()
-}
-
-/// Whether the text has a test of that name: a function right under its attributes.
-fn has_test(text: &str, name: &str) -> bool {
-    let function = format!("fn {name}(");
-    let lines: Vec<&str> = text.lines().collect();
-    let at = lines.iter().position(|line| line.contains(&function));
-    let before = at.and_then(|at| lines.get(..at)).into_iter().flatten();
-    let marks = before.rev().map(|line| line.trim());
-    let mut marks = marks.take_while(|line| !line.is_empty() && *line != "}");
-    marks.any(|line| line == "#[test]" || line.starts_with("#[tokio::test"))
 }
 
 /// Whether a script or a file of tests does what those words say.
