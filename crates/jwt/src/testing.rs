@@ -5,6 +5,7 @@ mod rsa;
 
 use data_encoding::BASE64URL_NOPAD;
 use portcullis_core::{Secret, Timestamp};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::parse::{self, Compact, Header};
@@ -62,33 +63,88 @@ pub fn check_signature(key: impl Into<VerifyingKey>, token: &str) -> Result<Vec<
     parse::decode(compact.payload)
 }
 
-/// The body of the fuzz target `jwt_token`: a token that is accepted is the only spelling of its
-/// segments, and still accepted with its header remembered; the borrowed form says the same.
+/// The body of the fuzz target `jwt_token`: the first byte says whether the rest is a token as it stands
+/// or what the key is to sign. To be signed, two bytes are a place and one is what is put there; then
+/// come a header and a payload, parted by a line break; or their segments, parted by a dot; or changes to
+/// a good payload, one a line. Without the mark that parts them, all is payload, under a good header.
+///
+/// A token that is accepted is the only spelling of its segments, says what another reader finds in it,
+/// and is still accepted with its header remembered; the borrowed form says the same. With another
+/// character anywhere it is refused, and with another signature before its payload is looked at.
 ///
 /// # Panics
-/// When it is not.
+/// When that does not hold.
 pub fn fuzz_jwt_token(data: &[u8]) {
-    let Ok(token) = std::str::from_utf8(data) else {
+    let Some((mode, rest)) = data.split_first() else {
         return;
     };
     let stage = Stage::new();
-    let first = stage.verify(token);
-    assert_eq!(
-        first,
-        stage.verify(token),
-        "two readings of one token differ"
-    );
-    stage.compare_borrowed(token, &first);
-    if first.is_ok() {
-        for segment in token.split('.') {
-            let bytes = parse::decode(segment).unwrap_or_default();
-            assert_eq!(
-                BASE64URL_NOPAD.encode(&bytes),
-                segment,
-                "a second spelling was accepted"
-            );
+    if mode % 4 == 0 {
+        if let Ok(token) = std::str::from_utf8(rest) {
+            let _ = stage.read(token);
+        }
+        return;
+    }
+    let Some(([high, low, to], parts)) = rest.split_first_chunk() else {
+        return;
+    };
+    let token = match mode % 4 {
+        1 => signed_bytes(&stage.key, parts),
+        2 => signed_segments(&stage.key, &String::from_utf8_lossy(parts)),
+        _ => forge(&stage.key, HEADER, changed_claims(parts).as_bytes()),
+    };
+    let refused = stage.read(&token).err();
+    let at = usize::from(u16::from_be_bytes([*high, *low]));
+    stage.change_signature(&token, at, *to, refused);
+    stage.change_character(&token, at, *to);
+}
+
+fn signed_bytes(key: &HmacKey, parts: &[u8]) -> String {
+    let mut parts = parts.splitn(2, |byte| *byte == b'\n');
+    match (parts.next(), parts.next()) {
+        (Some(header), Some(payload)) => forge(key, header, payload),
+        (payload, _) => forge(key, HEADER, payload.unwrap_or_default()),
+    }
+}
+
+fn signed_segments(key: &HmacKey, parts: &str) -> String {
+    match parts.split_once('.') {
+        Some((header, payload)) => forge_segments(key, header, payload),
+        None => forge_segments(key, &BASE64URL_NOPAD.encode(HEADER), parts),
+    }
+}
+
+/// The good payload but for the claims that lines tell: a byte for the name and then the value, as it
+/// stands where that is JSON and as a text where not. Without a value, the claim is gone.
+fn changed_claims(lines: &[u8]) -> String {
+    let (iss, aud) = (format!("\"{ISSUER}\""), format!("\"{AUDIENCE}\""));
+    let mut members = CLAIMS.map(|name| match name {
+        "iss" => iss.clone(),
+        "aud" => aud.clone(),
+        "iat" => "1700000000".to_owned(),
+        "exp" => "1700003600".to_owned(),
+        "sub" | "jti" => "\"x\"".to_owned(),
+        _ => String::new(),
+    });
+    for line in lines.split(|byte| *byte == b'\n') {
+        let Some((name, value)) = line.split_first() else {
+            continue;
+        };
+        let value = String::from_utf8_lossy(value);
+        let stands = value.is_empty() || serde_json::from_str::<IgnoredAny>(&value).is_ok();
+        if let Some(member) = members.get_mut(usize::from(name % 9)) {
+            *member = match stands {
+                true => value.into_owned(),
+                false => Value::from(value).to_string(),
+            };
         }
     }
+    let members = CLAIMS.iter().zip(&members);
+    let members = members.filter(|(_, value)| !value.is_empty());
+    let members: Vec<_> = members
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
+    format!("{{{}}}", members.join(","))
 }
 
 /// The body of the fuzz target `jwt_header`: with any header at all, what is accepted says the key's
@@ -183,6 +239,68 @@ impl Stage {
         self.verifier.verify(token, NOW)
     }
 
+    /// Reads a token twice and in both forms, and looks again at what is accepted.
+    fn read(&self, token: &str) -> Result<AccessToken<Map<String, Value>>, Error> {
+        let first = self.verify(token);
+        assert_eq!(
+            first,
+            self.verify(token),
+            "two readings of one token differ"
+        );
+        self.compare_borrowed(token, &first);
+        if let Ok(accepted) = &first {
+            for segment in token.split('.') {
+                let bytes = parse::decode(segment).unwrap_or_default();
+                assert_eq!(
+                    BASE64URL_NOPAD.encode(&bytes),
+                    segment,
+                    "a second spelling was accepted"
+                );
+            }
+            look_again(accepted);
+        }
+        first
+    }
+
+    /// Only a token's form and its header are judged before a signature that is another.
+    fn change_signature(&self, token: &str, at: usize, by: u8, refused: Option<Error>) {
+        let Some((signed, _)) = token.rsplit_once('.') else {
+            return;
+        };
+        let mut tag = self.key.sign(signed.as_bytes());
+        if let Some(byte) = tag.get_mut(at % 32) {
+            *byte ^= by.max(1);
+        }
+        let changed = format!("{signed}.{}", BASE64URL_NOPAD.encode(&tag));
+        let wanted = match refused {
+            Some(form @ (Error::TooLong | Error::NotCompact)) => form,
+            _ => {
+                let header = signed.split('.').next().unwrap_or_default();
+                let good = forge_segments(&self.key, header, &BASE64URL_NOPAD.encode(PAYLOAD));
+                self.verify(&good).err().unwrap_or(Error::Signature)
+            }
+        };
+        assert_eq!(
+            self.read(&changed),
+            Err(wanted),
+            "another signature, at byte {at}"
+        );
+    }
+
+    fn change_character(&self, token: &str, at: usize, to: u8) {
+        let mut changed = token.as_bytes().to_vec();
+        let place = at.checked_rem(changed.len()).unwrap_or_default();
+        if let Some(byte) = changed.get_mut(place) {
+            let to = to & 0x7f;
+            *byte = if *byte == to { to ^ 1 } else { to };
+        }
+        let changed = String::from_utf8_lossy(&changed);
+        assert!(
+            self.read(&changed).is_err(),
+            "another character was accepted"
+        );
+    }
+
     fn compare_borrowed(
         &self,
         token: &str,
@@ -208,9 +326,34 @@ impl Stage {
     }
 }
 
+/// The registered claims are those that another reader finds in the payload.
+fn look_again(accepted: &AccessToken<Map<String, Value>>) {
+    let (registered, claims) = (accepted.registered(), accepted.claims());
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    assert_eq!(text("iss"), Some(&*registered.iss));
+    assert_eq!(text("jti"), Some(&*registered.jti));
+    assert_eq!(text("sid"), registered.sid.as_deref());
+    let number = claims.get("sub").and_then(Value::as_u64);
+    let subject = number.map(|number| number.to_string());
+    let subject = subject.as_deref().or_else(|| text("sub"));
+    assert_eq!(subject, Some(&*registered.sub), "another subject");
+    for (name, read) in [("iat", registered.iat), ("exp", registered.exp)] {
+        let date = claims.get(name).and_then(Value::as_f64);
+        let cut = date.map(|date| date - read.as_unix_secs() as f64);
+        // One, where the other reader rounds up what ours cuts off.
+        assert!(
+            cut.is_some_and(|cut| (0.0..=1.0).contains(&cut)),
+            "another {name}"
+        );
+    }
+}
+
 const ISSUER: &str = "https://login.example";
 const AUDIENCE: &str = "orders";
 const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
 const NOW_SECS: f64 = 1_700_000_000.0;
+const CLAIMS: [&str; 9] = [
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "role",
+];
 const HEADER: &[u8] = br#"{"alg":"HS256","kid":"fuzz","typ":"at+jwt"}"#;
 const PAYLOAD: &[u8] = br#"{"iss":"https://login.example","aud":"orders","sub":"42","iat":1700000000,"exp":1700003600,"jti":"x"}"#;
