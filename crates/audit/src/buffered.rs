@@ -16,6 +16,7 @@ use crate::writer::Job;
 /// | | [`Sink::record`](crate::Sink::record) | [`BufferedLog::hand_over`] |
 /// |---|---|---|
 /// | the caller waits for | the write and the sync of its event | nothing |
+/// | on disk | when it answers | after five milliseconds, or sooner, and the sync then under way |
 /// | a crash or a power cut loses | nothing that was answered | what waits ([`waiting_events`](crate::LogPolicy::waiting_events)), and the one write under way, of at most 1024 events |
 /// | more events than the disk takes | callers wait | are shed, and counted |
 /// | a write that fails | is told to its callers | is counted |
@@ -71,16 +72,21 @@ impl BufferedLog {
         reason = "what is handed over is not kept, and a later form may keep it as it is"
     )]
     pub fn hand_over(&self, event: Event) -> HandedOver {
-        if self
-            .0
-            .jobs
+        let Line {
+            jobs, lost, bell, ..
+        } = &*self.0;
+        if jobs
             .try_send(Job::Record(Encoded::of(&event), None))
-            .is_ok()
+            .is_err()
         {
-            return HandedOver::Waiting;
+            lost.shed.fetch_add(1, Ordering::Relaxed);
+            return HandedOver::Shed;
         }
-        self.0.lost.shed.fetch_add(1, Ordering::Relaxed);
-        HandedOver::Shed
+        // The writer waits for more no longer than there is room for as many again.
+        if jobs.capacity() <= jobs.max_capacity() / 2 {
+            bell.ring();
+        }
+        HandedOver::Waiting
     }
 
     /// How many events were shed since the log was opened, whoever handed them over.

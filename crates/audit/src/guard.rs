@@ -13,7 +13,7 @@ use crate::keys::{Keys, LogId};
 use crate::read::{Tailed, walk};
 use crate::record::Head;
 use crate::state::Encoded;
-use crate::writer::{Job, Lost, Synced, Writer};
+use crate::writer::{Bell, GATHERS, Job, Lost, Synced, Writer};
 use crate::{AuditError, BufferedLog, Checkpoint, Event, LogPolicy, Recorded, Sink};
 
 /// A log in a folder, held by one writer. Clones share it, and so does every [`BufferedLog`]; when the last
@@ -47,10 +47,17 @@ pub struct Log(Arc<Line>);
 pub(crate) struct Line {
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) lost: Arc<Lost>,
+    pub(crate) bell: Arc<Bell>,
     keys: Keys,
     synced: Synced,
     /// Closed when the writer has let go of the log; nothing is ever sent.
     gone: watch::Receiver<()>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.bell.ring();
+    }
 }
 
 /// What opening a log found.
@@ -111,6 +118,8 @@ impl Log {
             head: opened.head,
             synced: Arc::new(Mutex::new(opened.head)),
             lost: Arc::default(),
+            bell: Arc::default(),
+            gathers: GATHERS,
             broken: false,
         };
         let (log, jobs, gone) = Self::over(&writer, policy.waiting_events);
@@ -131,6 +140,7 @@ impl Log {
         let line = Line {
             jobs,
             lost: Arc::clone(&writer.lost),
+            bell: Arc::clone(&writer.bell),
             keys: writer.keys.clone(),
             synced: Arc::clone(&writer.synced),
             gone,
@@ -160,6 +170,7 @@ impl Log {
     pub async fn close(&self) {
         // An error means that it was told already.
         let _ = self.0.jobs.send(Job::Close).await;
+        self.0.bell.ring();
         let _ = self.0.gone.clone().changed().await;
     }
 }
@@ -178,6 +189,7 @@ impl Sink for Log {
             .send(Job::Record(Encoded::of(&event), Some(answer)))
             .await;
         sent.map_err(|_| AuditError::Closed)?;
+        self.0.bell.ring();
         answered.await.unwrap_or(Err(AuditError::Closed))
     }
 }

@@ -2,7 +2,8 @@
 //! and answers all who wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,6 +33,29 @@ pub(crate) struct Lost {
     pub(crate) failed: AtomicU64,
 }
 
+/// Ends the writer's wait for more events.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    rung: Mutex<bool>,
+    heard: Condvar,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.heard.notify_one();
+    }
+
+    fn wait(&self, most: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.heard.wait_timeout_while(rung, most, |rung| !*rung);
+    }
+
+    fn still(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+}
+
 /// The head of what is on disk, for whoever asks.
 pub(crate) type Synced = Arc<Mutex<Head>>;
 
@@ -48,6 +72,9 @@ pub(crate) struct Writer<F: Folder> {
     pub(crate) head: Head,
     pub(crate) synced: Synced,
     pub(crate) lost: Arc<Lost>,
+    pub(crate) bell: Arc<Bell>,
+    /// How long events that nobody waits for are kept back for more of them.
+    pub(crate) gathers: Duration,
     pub(crate) broken: bool,
 }
 
@@ -60,7 +87,7 @@ impl<F: Folder> Writer<F> {
         gone: watch::Sender<()>,
     ) {
         let mut waiting = Vec::new();
-        while jobs.blocking_recv_many(&mut waiting, WRITE_EVENTS) > 0 {
+        while self.receive(&mut jobs, &mut waiting) > 0 {
             let mut events = Vec::with_capacity(waiting.len());
             let mut answers = Vec::with_capacity(waiting.len());
             for job in waiting.drain(..) {
@@ -82,6 +109,25 @@ impl<F: Folder> Writer<F> {
         drop(self);
         drop(lock);
         drop(gone);
+    }
+
+    /// What waits, at most so much as one write takes. A sync costs the machine as much as some hundred
+    /// events, so what nobody waits for is kept back for more, until somebody rings.
+    fn receive(&self, jobs: &mut mpsc::Receiver<Job>, waiting: &mut Vec<Job>) -> usize {
+        // Whoever rings from here on has sent before, and is received now or ends the wait.
+        self.bell.still();
+        jobs.blocking_recv_many(waiting, WRITE_EVENTS);
+        let nobody_waits = |job: &Job| matches!(job, Job::Record(_, None));
+        let room = waiting.len() < WRITE_EVENTS;
+        if room && waiting.iter().all(nobody_waits) && !jobs.is_closed() {
+            self.bell.wait(self.gathers);
+        }
+        while waiting.len() < WRITE_EVENTS
+            && let Ok(job) = jobs.try_recv()
+        {
+            waiting.push(job);
+        }
+        waiting.len()
     }
 
     /// Tells whoever waits, and counts what nobody waits for.
@@ -174,3 +220,5 @@ fn length(bytes: &[u8]) -> u64 {
 
 /// How many events one write takes at most: 2 MiB of the longest.
 const WRITE_EVENTS: usize = 1024;
+/// Two hundred syncs a second of what nobody waits for.
+pub(crate) const GATHERS: Duration = Duration::from_millis(5);
