@@ -59,8 +59,9 @@ impl Store for AnyStore {
         T: Send + 'static,
     {
         match &self.0 {
-            Backend::Memory(memory) => memory.update(key, now, step).await,
-            Backend::Erased(store) => erased(&**store, key, now, step).await,
+            // Neither future is kept in this one: it is part of the future of every call.
+            Backend::Memory(memory) => memory.apply(&key, now, &step),
+            Backend::Erased(store) => Box::pin(erased(&**store, key, now, step)).await,
         }
     }
 

@@ -155,7 +155,7 @@ impl Memory {
         self.len(scope) == 0
     }
 
-    fn apply<T>(
+    pub(crate) fn apply<T>(
         &self,
         key: &Key,
         now: Timestamp,

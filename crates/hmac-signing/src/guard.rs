@@ -41,11 +41,22 @@ impl Unclaimed {
     /// # Errors
     /// [`Error::Replayed`], [`Error::TooOld`], [`Error::Ahead`], [`Error::BeforeBirth`],
     /// [`Error::TooMany`], [`Error::Corrupt`], [`Error::Store`].
-    pub async fn claim<St: Store>(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn holds its arguments twice, and this one is large"
+    )]
+    pub fn claim<St: Store>(
         self,
         guard: &ReplayGuard<St>,
         now: Timestamp,
-    ) -> Result<SignedRequest, Error> {
+    ) -> impl Future<Output = Result<SignedRequest, Error>> + Send {
+        async move {
+            self.note(guard, now).await?;
+            Ok(self.request)
+        }
+    }
+
+    async fn note<St: Store>(&self, guard: &ReplayGuard<St>, now: Timestamp) -> Result<(), Error> {
         let ReplayGuard { store, policy } = guard;
         let claim = Claim {
             timestamp: self.request.timestamp,
@@ -66,7 +77,7 @@ impl Unclaimed {
             // Counted once too often, the key has room for one less: it is refused sooner.
             let _ = store.update(count, now, step).await;
         }
-        noted.map(|()| self.request)
+        noted
     }
 }
 

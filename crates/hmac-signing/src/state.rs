@@ -28,10 +28,7 @@ impl Seen {
     }
 
     pub(crate) fn into_next(self) -> Next {
-        let mut bytes = [VERSION; 9];
-        for (to, from) in bytes.iter_mut().skip(1).zip(nanos(self.over_at)) {
-            *to = from;
-        }
+        let bytes = concat::<9>(&[&[VERSION], &nanos(self.over_at)]);
         Next::Put {
             value: Value::new(&bytes),
             expires_at: self.over_at,
@@ -62,15 +59,13 @@ impl Count {
     }
 
     pub(crate) fn into_next(self) -> Next {
-        let mut bytes = [VERSION; 25];
-        let numbers = [nanos(self.over_at), self.newest.to_be_bytes()]
-            .into_iter()
-            .flatten();
-        let counts = [self.current.to_be_bytes(), self.previous.to_be_bytes()];
-        let all = numbers.chain(counts.into_iter().flatten());
-        for (to, from) in bytes.iter_mut().skip(1).zip(all) {
-            *to = from;
-        }
+        let bytes = concat::<25>(&[
+            &[VERSION],
+            &nanos(self.over_at),
+            &self.newest.to_be_bytes(),
+            &self.current.to_be_bytes(),
+            &self.previous.to_be_bytes(),
+        ]);
         Next::Put {
             value: Value::new(&bytes),
             expires_at: self.over_at,
@@ -87,6 +82,19 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, left) = rest.split_first_chunk()?;
     *rest = left;
     Some(*taken)
+}
+
+/// The parts, which are `N` bytes together.
+fn concat<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut rest = &mut bytes[..];
+    for part in parts {
+        if let Some((room, left)) = std::mem::take(&mut rest).split_at_mut_checked(part.len()) {
+            room.copy_from_slice(part);
+            rest = left;
+        }
+    }
+    bytes
 }
 
 fn nanos(instant: Timestamp) -> [u8; 8] {

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use pin_project_lite::pin_project;
 use portcullis_core::Reason;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// The whole body, at most `limit_bytes` of it, and for `within` at most.
 ///
@@ -21,21 +21,16 @@ where
     B: Body<Data = Bytes>,
 {
     let mut read = pin!(copy(body, limit_bytes));
-    let mut late = pin!(None);
+    let mut late = None;
     poll_fn(|context| {
         if let Poll::Ready(read) = read.as_mut().poll(context) {
             return Poll::Ready(read);
         }
-        // Most bodies are there at once and need no timer.
-        if late.is_none() {
-            late.set(Some(tokio::time::sleep(within)));
-        }
+        // Most bodies are there at once and need no timer, nor the room for one.
+        let late = late.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
         // The timer wakes; it is not asked alone, for a body that used up all that tokio lets a task do in
         // a turn leaves it nothing to answer by.
-        let over = |late: Pin<&mut Sleep>| {
-            late.deadline() <= Instant::now() || late.poll(context).is_ready()
-        };
-        if late.as_mut().as_pin_mut().is_some_and(over) {
+        if late.deadline() <= Instant::now() || late.as_mut().poll(context).is_ready() {
             // One that comes by the byte to hold a place here.
             return Poll::Ready(Err(Reason::BadRequest));
         }

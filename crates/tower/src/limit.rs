@@ -186,7 +186,8 @@ impl Gate for LimitGate {
                 Err(refusal) => refusal,
             };
             for (limit, key) in charged {
-                limit.give_back(key.as_bytes(), now).await;
+                // Boxed: it is not often needed, and would be held by every request.
+                Box::pin(limit.give_back(key.as_bytes(), now)).await;
             }
             let add = |refusal: Refusal, (name, value)| refusal.header(name, value);
             return Err(headers.0.into_iter().fold(refusal, add));
