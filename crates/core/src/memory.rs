@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 
 use crate::{Cause, Durability, Failure, Key, Next, Scope, Store, Timestamp, Value};
 
@@ -79,6 +78,8 @@ struct Shard {
 }
 
 struct Entry {
+    /// Of the key: a table that grows need not hash again what it holds.
+    hash: u64,
     key: Key,
     value: Value,
     expires_at: Timestamp,
@@ -163,7 +164,6 @@ impl Memory {
     ) -> Result<T, Failure> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash);
-        let rehash = |entry: &Entry| self.hasher.hash_one(entry.key);
         if let Some(entry) = shard.table.find_mut(hash, |entry| entry.key == *key) {
             let (answer, next) = step(Some(entry.value.as_bytes()));
             match next {
@@ -186,13 +186,14 @@ impl Memory {
         if let Next::Put { value, expires_at } = next {
             value.check()?;
             self.reserve(key.scope(), now, &mut shard)?;
-            if let Slot::Vacant(slot) = shard.table.entry(hash, |entry| entry.key == *key, rehash) {
-                slot.insert(Entry {
-                    key: *key,
-                    value,
-                    expires_at,
-                });
-            }
+            // It was not there a moment ago, and the lock was held since.
+            let entry = Entry {
+                hash,
+                key: *key,
+                value,
+                expires_at,
+            };
+            shard.table.insert_unique(hash, entry, |entry| entry.hash);
         }
         Ok(answer)
     }
