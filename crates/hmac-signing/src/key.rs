@@ -1,6 +1,7 @@
 //! Who signs, and with what.
 
 use std::fmt;
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis_core::{Secret, Timestamp};
@@ -114,28 +115,33 @@ impl fmt::Debug for SigningKey {
 /// The live keys of one key id: the current one, and for a while the one before.
 ///
 /// Give each key id secrets of its own: a request is remembered under its key id.
+///
+/// Clones share them: a directory that keeps its secrets in memory hands them out at the cost of a count.
 #[derive(Clone)]
-pub struct Secrets {
+pub struct Secrets(Arc<Live>);
+
+#[derive(Clone)]
+struct Live {
     current: SigningKey,
     previous: Option<(SigningKey, Timestamp)>,
-    pub(crate) made_at: Option<Timestamp>,
+    made_at: Option<Timestamp>,
 }
 
 impl Secrets {
     /// One key.
     #[must_use]
     pub fn new(current: SigningKey) -> Self {
-        Self {
+        Self(Arc::new(Live {
             current,
             previous: None,
             made_at: None,
-        }
+        }))
     }
 
     /// The key before counts, too, while now is before `until`.
     #[must_use]
     pub fn and_previous(mut self, key: SigningKey, until: Timestamp) -> Self {
-        self.previous = Some((key, until));
+        Arc::make_mut(&mut self.0).previous = Some((key, until));
         self
     }
 
@@ -143,16 +149,20 @@ impl Secrets {
     /// before then, so a store whose memory begins earlier has seen whatever was.
     #[must_use]
     pub fn made_at(mut self, instant: Timestamp) -> Self {
-        self.made_at = Some(instant);
+        Arc::make_mut(&mut self.0).made_at = Some(instant);
         self
     }
 
+    pub(crate) fn known_since(&self) -> Option<Timestamp> {
+        self.0.made_at
+    }
+
     pub(crate) fn current(&self) -> &SigningKey {
-        &self.current
+        &self.0.current
     }
 
     pub(crate) fn previous(&self, now: Timestamp) -> Option<&SigningKey> {
-        let previous = self.previous.as_ref();
+        let previous = self.0.previous.as_ref();
         previous
             .filter(|(_, until)| now < *until)
             .map(|(key, _)| key)
@@ -164,9 +174,9 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field(
                 "previous_until",
-                &self.previous.as_ref().map(|(_, until)| until),
+                &self.0.previous.as_ref().map(|(_, until)| until),
             )
-            .field("made_at", &self.made_at)
+            .field("made_at", &self.0.made_at)
             .finish_non_exhaustive()
     }
 }

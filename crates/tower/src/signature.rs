@@ -189,22 +189,20 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
         } = &*self.shared;
         let began = Instant::now();
         let begun = verifier.begin(head, now).map_err(refusal)?;
-        // Boxed, as the claim is: a future that holds all of it at once is slow to make and to free.
-        let mut secrets = Box::new(directory.find(begun.key_id(), head, now).await?);
+        let mut secrets = directory.find(begun.key_id(), head, now).await?;
         let body = read(body, begun.body_limit_bytes(), self.body_within).await?;
         // A clock that stepped back does not make a late body early.
         let mut later = clock.now().max(now);
         // Within the second the answer is as old as that of any look-up may be; asked always, every request
         // would pay twice for the few whose bodies are slow. Nor does such a clock make an answer young.
         if later.saturating_since(now) >= STALE || began.elapsed() >= STALE {
-            *secrets = directory.find(begun.key_id(), head, later).await?;
+            secrets = directory.find(begun.key_id(), head, later).await?;
             // A directory that takes its time takes it from the request's.
             later = clock.now().max(later);
         }
-        let unclaimed = begun.verify((*secrets).as_ref(), body, later);
-        drop(secrets);
+        let unclaimed = begun.verify(secrets.as_ref(), body, later);
         let unclaimed = unclaimed.map_err(refusal)?;
-        let later = clock.now().max(later);
+        // Boxed: a future that holds all of it at once is slow to make and to free.
         let claimed = Box::pin(unclaimed.claim(replays, later)).await;
         let signed = claimed.map_err(refusal)?;
         let body = signed.body().clone();
