@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn the_room_for_an_event_is_made_once_and_hardly_too_large() {
+        for event in [full(), Event::new(Action::Logout, NOW)] {
+            let len = Encoded::of(&event).bytes.len();
+            assert!((len..len + 16).contains(&encoded_len(&event)), "{event:?}");
+        }
+    }
+
+    #[test]
     fn the_longest_event_fits_into_a_record() {
         let long = "x".repeat(10_000);
         let event = Event {

@@ -21,21 +21,22 @@ pub(crate) fn clean(text: &str, cap: usize) -> Box<str> {
 /// may be the beginning of anything.
 fn redact(text: &str, more: bool) -> String {
     let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.bytes().position(begins) {
-        let (plain, from) = rest.split_at_checked(start).unwrap_or((rest, ""));
-        safe.push_str(plain);
-        let done = if let Some((shown, hidden)) = secret(from, more) {
-            safe.push_str(from.get(..shown).unwrap_or_default());
+    // What was looked at and may stay is copied in one piece, with the next secret or at the end.
+    let (mut kept, mut at) = (0, 0);
+    while let Some(start) = text.bytes().skip(at).position(begins) {
+        let start = at.saturating_add(start);
+        let from = text.get(start..).unwrap_or_default();
+        if let Some((shown, hidden)) = secret(from, more) {
+            let hides = start.saturating_add(shown);
+            safe.push_str(text.get(kept..hides).unwrap_or_default());
             safe.push_str(REDACTED);
-            shown.saturating_add(hidden)
+            kept = hides.saturating_add(hidden);
+            at = kept;
         } else {
-            safe.push_str(from.get(..1).unwrap_or_default());
-            1
-        };
-        rest = from.get(done..).unwrap_or_default();
+            at = start.saturating_add(1);
+        }
     }
-    safe.push_str(rest);
+    safe.push_str(text.get(kept..).unwrap_or_default());
     safe
 }
 
