@@ -48,16 +48,15 @@ pub(crate) async fn open_log(
             recovery.torn_bytes
         ));
     }
-    if let Err(error) = witness.confirm(folder, key, now).await? {
+    let confirmed = witness.confirm(folder, key, recovery.records, now).await?;
+    if let Err(error) = confirmed {
         if !settings.accept_audit_loss {
-            return Err(format!(
-                "{place}: {error}; put the log back, or start once with --accept-audit-loss"
-            )
-            .into());
+            return Err(format!("{place}: {error}, or start once with --accept-audit-loss").into());
         }
-        announce(&format!("audit log: going on although {error}"));
-        witness.keep(&log.checkpoint(), now).await?;
+        announce(&format!("audit log: going on although: {error}"));
     }
+    // Before the first record: a log with records that is not remembered is then one whose database is gone.
+    witness.keep(&log.checkpoint(), now).await?;
     Ok(log)
 }
 

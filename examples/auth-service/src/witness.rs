@@ -20,6 +20,17 @@ pub(crate) struct Witness {
     instance: String,
 }
 
+/// Why a log cannot be gone on with unseen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unconfirmed {
+    #[error("{0}; put the log back")]
+    Another(#[from] AuditError),
+    #[error("{0} records, and the database remembers none of them; put the database back")]
+    Unknown(u64),
+    #[error("what the database remembers of it cannot be read; put the database back")]
+    Unreadable,
+}
+
 impl Witness {
     /// Keeps the checkpoint of that instance's log in `store`.
     pub(crate) fn new(store: AnyStore, instance: &str) -> Self {
@@ -29,11 +40,19 @@ impl Witness {
         }
     }
 
-    /// The last checkpoint that was kept; what does not read as one is none, and then unconfirmed.
+    /// The last checkpoint that was kept.
     pub(crate) async fn last(&self, now: Timestamp) -> Result<Option<Checkpoint>, Failure> {
+        Ok(self.kept(now).await?.and_then(Result::ok))
+    }
+
+    async fn kept(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<Result<Checkpoint, Unconfirmed>>, Failure> {
         let read = |current: Option<&[u8]>| {
-            let text = current.and_then(|bytes| std::str::from_utf8(bytes).ok());
-            (text.and_then(|text| text.parse().ok()), Next::Keep)
+            let text = current.map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
+            let read = text.map(|text| text.parse().map_err(|_| Unconfirmed::Unreadable));
+            (read, Next::Keep)
         };
         self.store.update(self.key(), now, read).await
     }
@@ -55,15 +74,24 @@ impl Witness {
         self.store.update(self.key(), now, put).await
     }
 
-    /// Whether the log in `folder` is the one of the last checkpoint, or that one gone on.
+    /// Whether the log in `folder`, of so many records, is the one of the last checkpoint, or that one
+    /// gone on. A log that nothing is remembered of is confirmed if it was begun now: of any other, the
+    /// database that knew it is gone.
     pub(crate) async fn confirm(
         &self,
         folder: &Path,
         key: &Secret,
+        records: u64,
         now: Timestamp,
-    ) -> Result<Result<(), AuditError>, Failure> {
-        let last = self.last(now).await?;
-        Ok(last.map_or(Ok(()), |last| verify_against(folder, key, &last).map(drop)))
+    ) -> Result<Result<(), Unconfirmed>, Failure> {
+        Ok(match self.kept(now).await? {
+            Some(Ok(last)) => verify_against(folder, key, &last)
+                .map(drop)
+                .map_err(Unconfirmed::from),
+            Some(Err(unreadable)) => Err(unreadable),
+            None if records > 0 => Err(Unconfirmed::Unknown(records)),
+            None => Ok(()),
+        })
     }
 
     /// Keeps a checkpoint of `log` each second in which it grew, as long as the service runs: that

@@ -192,6 +192,30 @@ fn a_damaged_log_is_named_put_aside_and_begun_anew() {
 }
 
 #[test]
+fn a_lost_database_is_not_begun_anew_beside_the_log_of_the_old_one() {
+    let mut scene = Scene::set();
+    assert!(scene.service.stop().success());
+    for file in ["portcullis.db", "portcullis.db-wal", "portcullis.db-shm"] {
+        let _ = fs::remove_file(data(&scene.folder).join(file));
+    }
+    for _ in 0..2 {
+        let lost = fails_to_start(&scene.folder, &[]);
+        let told = "the database remembers none of them";
+        assert!(
+            lost.contains(told) && lost.contains("--accept-audit-loss"),
+            "{lost}"
+        );
+        assert!(!lost.contains("one-time password"), "{lost}");
+    }
+    scene.start_as_told("cargo run -p auth-service -- --accept-audit-loss");
+    let access = scene.alice.text("access_token");
+    scene.client().get("/v1/me", Some(&access)).expect(401);
+    assert!(scene.service.stop().success());
+    // For one start: what is there now is remembered.
+    scene.service = Service::start(&data(&scene.folder), UNLIMITED);
+}
+
+#[test]
 fn a_backup_brings_back_what_was_revoked_since_and_ends_the_sessions_that_went_on() {
     if !tools(&["sqlite3"]) {
         return;
