@@ -277,6 +277,57 @@ fn any_steps() -> impl Strategy<Value = Vec<(u64, u32)>> {
     proptest::collection::vec((0_u64..3 * SECOND, 0_u32..4), 1..120)
 }
 
+#[test]
+fn a_state_that_is_given_back_whole_is_forgotten_and_one_that_lost_nothing_is_left() {
+    for quota in [smooth_quota(4, 60), strict_quota(4, 60)] {
+        let (_, charged) = decide(&quota, None, 2, at(NOW));
+        let Change::Put(state) = charged else {
+            panic!("{charged:?}");
+        };
+        let back = |cost, charged_at| {
+            let held = Some(state.clone());
+            refund(&quota, held, cost, at(charged_at), at(NOW))
+        };
+        assert_eq!(back(2, NOW), Change::Forget);
+        assert!(matches!(back(1, NOW), Change::Put(_)));
+        // A minute ago: whatever was charged then has come back by itself.
+        assert_eq!(back(2, NOW - 60 * SECOND), Change::Nothing);
+        assert_eq!(refund(&quota, None, 1, at(NOW), at(NOW)), Change::Nothing);
+    }
+}
+
+#[test]
+fn a_key_that_owes_nothing_is_given_nothing_back() {
+    let quota = smooth_quota(4, 60);
+    let back = |all_back, charged_at| smooth_refund(&quota, all_back, 1, at(charged_at), at(NOW));
+    assert_eq!(back(0, NOW), None);
+    assert_eq!(back(NOW + SECOND, NOW - 15 * SECOND), None);
+    assert_eq!(back(NOW + SECOND, NOW - 14 * SECOND), Some(NOW));
+}
+
+#[test]
+fn a_smooth_state_is_lost_a_minute_past_its_span_and_no_sooner() {
+    let quota = smooth_quota(4, 60);
+    let ahead = |nanos| smooth(&quota, NOW + 120 * SECOND + nanos, 1, at(NOW));
+    let (decision, healed) = ahead(0);
+    assert_eq!(
+        (decision.retry_after(), healed),
+        (Some(Duration::from_secs(75)), None)
+    );
+    let (decision, healed) = ahead(1);
+    assert_eq!(decision.retry_after(), Some(Duration::from_secs(15)));
+    assert_eq!(healed, Some(NOW + 60 * SECOND));
+}
+
+#[test]
+fn the_end_of_time_admits_nobody() {
+    let quota = smooth_quota(4, 60);
+    let unit = 15 * SECOND;
+    let charged = |now| smooth(&quota, 0, 1, at(now));
+    assert!(charged(u64::MAX - unit - 1).0.is_admitted());
+    assert!(!charged(u64::MAX - unit).0.is_admitted());
+}
+
 proptest! {
     #[test]
     fn waiting_exactly_as_long_as_told_is_always_admitted(quota in any_quota(), state in any_state(), cost in 0_u32..70, more in 0_u64..200 * SECOND) {

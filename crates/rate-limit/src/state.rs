@@ -133,10 +133,13 @@ impl Ring {
     pub(crate) fn forget_old(&mut self, nanos: u64, period_nanos: u64) {
         let old = |stamp: &&u64| stamp.saturating_add(period_nanos) <= nanos;
         let gone = self.stamps().iter().take_while(old).count();
-        if gone > 0 && gone <= self.len && self.len <= MAX_UNITS {
-            self.stamps.copy_within(gone..self.len, 0);
-            self.len = self.len.saturating_sub(gone);
+        if gone == 0 {
+            return;
         }
+        if let Some(used) = self.stamps.get_mut(..self.len) {
+            used.copy_within(gone.min(used.len()).., 0);
+        }
+        self.len = self.len.saturating_sub(gone);
     }
 
     /// Forgets up to `units` units spent at `nanos`.
@@ -237,7 +240,7 @@ impl Ring {
         });
         let head = [STRICT, self.exponent].into_iter();
         let all = head.chain(newest.to_be_bytes()).chain(ages);
-        let mut bytes = [0; HEAD + 2 * (MAX_UNITS - 1)];
+        let mut bytes = [0; LONGEST];
         let mut len = 0_usize;
         for (to, from) in bytes.iter_mut().zip(all) {
             *to = from;
@@ -269,13 +272,14 @@ fn round_up(nanos: u64, exponent: u8) -> u64 {
 
 const SMOOTH: u8 = 1;
 const STRICT: u8 = 2;
-/// Version, exponent and the newest unit.
-const HEAD: usize = 10;
+/// Version, exponent and the newest unit, and an age of two bytes for each other one.
+const LONGEST: usize = 136;
 pub(crate) const MAX_UNITS: usize = Quota::MAX_STRICT as usize;
 /// That of a period of 366 days.
 const MAX_EXPONENT: u8 = 40;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -311,6 +315,40 @@ mod tests {
         let mut ring = Ring::new(&quota);
         ring.push(1_700_000_000_000_000_000, 10);
         assert_eq!(ring.encode().as_bytes().len(), 28);
+    }
+
+    #[test]
+    fn the_longest_state_fits_its_buffer_to_the_byte() {
+        assert_eq!(LONGEST, 10 + 2 * (MAX_UNITS - 1));
+    }
+
+    /// Ten a minute, each unit spent in that tick.
+    fn spent(ticks: &[u64]) -> (Ring, u64) {
+        let mut ring = Ring::new(&Quota::per_minute(10).unwrap().strict().unwrap());
+        let tick = 1 << ring.exponent;
+        for at in ticks {
+            ring.push(at * tick, 1);
+        }
+        (ring, tick)
+    }
+
+    #[test]
+    fn only_units_past_the_tolerance_are_pulled_back() {
+        let (mut ring, tick) = spent(&[100, 101]);
+        assert!(!ring.pull_back(90 * tick, 11 * tick));
+        assert_eq!(ring, spent(&[100, 101]).0);
+        assert!(ring.pull_back(90 * tick, 10 * tick));
+        assert_eq!(ring, spent(&[90, 100]).0);
+    }
+
+    #[test]
+    fn rings_of_other_units_or_another_tick_differ() {
+        let (ring, _) = spent(&[100]);
+        assert_ne!(ring, spent(&[101]).0);
+        assert_ne!(ring, spent(&[100, 100]).0);
+        let mut coarser = ring.clone();
+        coarser.exponent += 1;
+        assert_ne!(ring, coarser);
     }
 
     #[test]

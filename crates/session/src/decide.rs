@@ -9,6 +9,7 @@
 //!
 //! A wrong tag decides nothing about the session: it is answered as if there were none.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use portcullis_core::{Next, Timestamp};
@@ -49,13 +50,14 @@ pub(crate) fn refresh(
             Next::Keep,
         );
     }
-    if presented.counter == row.counter {
-        return rotate(row, policy, now);
-    }
-    if presented.counter > row.counter {
-        let why = Revocation::RolledBack;
-        let error = was_revoked(presented.session, row.user.clone(), why);
-        return (Err(error), revoked(row, why, now).put());
+    match presented.counter.cmp(&row.counter) {
+        Ordering::Equal => return rotate(row, policy, now),
+        Ordering::Greater => {
+            let why = Revocation::RolledBack;
+            let error = was_revoked(presented.session, row.user.clone(), why);
+            return (Err(error), revoked(row, why, now).put());
+        }
+        Ordering::Less => {}
     }
     let is_parent = presented.counter.checked_add(1) == Some(row.counter);
     let in_grace = now.saturating_since(row.rotated) < policy.grace;
@@ -341,9 +343,9 @@ fn was_revoked(session: SessionId, user: String, why: Revocation) -> Error {
 /// A start writes its row within milliseconds of its member; after a minute it has been given up.
 const PENDING: Duration = Duration::from_secs(60);
 /// One write in a quarter of an hour keeps a page that is open all day alive.
-const TOUCH: Duration = Duration::from_secs(15 * 60);
+const TOUCH: Duration = Duration::from_mins(15);
 /// Longer than any start still under way when its id was closed.
-const VOID: Duration = Duration::from_secs(24 * 3600);
+const VOID: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests;

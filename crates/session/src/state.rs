@@ -234,7 +234,7 @@ const VERSION: u8 = 1;
 const SESSION: u8 = 1;
 const VOID: u8 = 2;
 /// All but the user's id and the factors, of a row that is revoked.
-const FIXED_LEN: usize = 2 + 1 + 16 + 4 * 8 + 8 + 1 + 8 + 1 + 9;
+const FIXED_LEN: usize = 78;
 
 #[cfg(test)]
 pub(crate) mod tests;

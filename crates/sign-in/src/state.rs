@@ -139,6 +139,19 @@ pub(crate) mod tests {
         }
     }
 
+    #[test]
+    fn names_and_ids_that_cannot_be_kept_do_not_fit() {
+        for (len, fits) in [(0, false), (1, true), (255, true), (256, false)] {
+            let (name, user_id) = ("n".repeat(len), "i".repeat(len));
+            let named = Pending { name, ..pending() };
+            let known = Pending {
+                user_id,
+                ..pending()
+            };
+            assert_eq!((named.fits(), known.fits()), (fits, fits), "{len}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_pending_sign_in_survives_its_bytes(tries in 0..=MAX_TRIES, times: [u64; 3], generation: [u8; 8], name in "[a-zé]{1,60}", user_id in "[a-z0-9]{1,60}") {

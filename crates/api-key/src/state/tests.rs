@@ -25,7 +25,7 @@ fn previous() -> impl Strategy<Value = Previous> {
 /// Any row that a guard may have written.
 pub(crate) fn row() -> impl Strategy<Value = Row> {
     let texts = ("[a-z]{1,12}", "[a-zé]([a-z ]{0,8}[a-z])?");
-    let scopes = proptest::collection::btree_set("[a-z:]{1,6}", 0..=4);
+    let scopes = proptest::collection::btree_set("[a-z:]{1,6}", 0..=MAX_SCOPES);
     let spans = (instant(), any::<u32>(), any::<u64>(), any::<u32>());
     let marks = (
         proptest::option::of(previous()),

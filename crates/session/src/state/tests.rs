@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects, reason = "tests")]
+
 use super::*;
 use proptest::prelude::*;
 
@@ -152,6 +154,13 @@ fn bytes_that_are_cut_or_longer_or_of_another_format_do_not_decode() {
 }
 
 proptest! {
+    #[test]
+    fn the_room_for_a_row_is_made_once(mut row in row()) {
+        row.revoked = Some((Revocation::SignedOut, row.created));
+        let factors = 9 * row.factors.len();
+        prop_assert_eq!(row.encode().len(), FIXED_LEN + row.user.len() + factors);
+    }
+
     #[test]
     fn what_is_written_is_read_back(record in record()) {
         prop_assert_eq!(Record::decode(&record.encode()), Some(record));
