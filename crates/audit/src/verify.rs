@@ -6,6 +6,8 @@
 //! a broken record is *torn* only if nothing whole after it was written later than its own write;
 //! anything else is damage, and a log with damage does not open.
 
+use std::cmp::Ordering;
+
 use crate::header::{HEADER_LEN, Header};
 use crate::keys::Keys;
 use crate::record::{Frame, Head, PREFIX_LEN, Parsed, landmark};
@@ -190,12 +192,10 @@ impl Walk {
             return Err(Fault::Unsealed);
         }
         let next = self.head.next();
-        if frame.sequence != next {
-            return Err(if frame.sequence < next {
-                Fault::Past
-            } else {
-                Fault::Future
-            });
+        match frame.sequence.cmp(&next) {
+            Ordering::Less => return Err(Fault::Past),
+            Ordering::Greater => return Err(Fault::Future),
+            Ordering::Equal => {}
         }
         if frame.previous != self.head.mac {
             return Err(Fault::OtherHistory);
@@ -328,95 +328,4 @@ fn span(from: usize, to: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use portcullis_core::{Secret, Timestamp};
-
-    use super::*;
-    use crate::keys::LogId;
-    use crate::record;
-
-    const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
-    const LOGIN: &[u8] = &[1, 0, 1, 1];
-
-    /// What is found in a segment of two good records and a third with this time, write and payload.
-    fn third(time: Timestamp, write_first: u64, payload: &[u8]) -> Result<Option<Tail>, Finding> {
-        let keys = Keys::derive(&Secret::from([7; 32].as_slice()), LogId([1; 16]));
-        let before = Head {
-            sequence: 0,
-            mac: [0; 32],
-            time: NOW,
-        };
-        let header = Header {
-            log: keys.log,
-            number: 1,
-            before,
-            previous_end: 0,
-            voids: false,
-        };
-        let mut bytes = header.encode(&keys);
-        let mut head = before;
-        for (time, first, payload) in [
-            (NOW, 1, LOGIN),
-            (NOW, 2, LOGIN),
-            (time, write_first, payload),
-        ] {
-            let put = |out: &mut Vec<u8>| out.extend_from_slice(payload);
-            head = record::append(&mut bytes, &keys, &head, first, time, put);
-        }
-        Walk::at(keys, &header).segment(1, &bytes, After::Nothing, &mut |_, _| {})
-    }
-
-    #[test]
-    fn a_sealed_record_that_breaks_a_rule_of_the_format_is_malformed() {
-        assert_eq!(third(NOW, 3, LOGIN), Ok(None));
-        let early = Timestamp::from_unix_secs(1_600_000_000);
-        let cases = [
-            ("time runs backwards", third(early, 3, LOGIN)),
-            ("written before what comes after it", third(NOW, 4, LOGIN)),
-            ("no first record", third(NOW, 0, LOGIN)),
-            ("unknown action", third(NOW, 3, &[1, 0, 1, 99])),
-            ("nothing in it", third(NOW, 3, &[])),
-        ];
-        for (what, answer) in cases {
-            let damage = answer.map_err(|finding| (finding.sequence, finding.damage));
-            assert_eq!(damage, Err((3, Damage::Malformed)), "{what}");
-        }
-    }
-
-    #[test]
-    fn a_sealed_header_whose_time_is_before_the_last_record_is_malformed() {
-        for (secs, answer) in [
-            (1_700_000_000, Ok(None)),
-            (1_699_999_999, Err(Damage::Malformed)),
-        ] {
-            let keys = Keys::derive(&Secret::from([7; 32].as_slice()), LogId([1; 16]));
-            let before = Head {
-                sequence: 0,
-                mac: [0; 32],
-                time: Timestamp::UNIX_EPOCH,
-            };
-            let mut header = Header {
-                log: keys.log,
-                number: 1,
-                before,
-                previous_end: 0,
-                voids: false,
-            };
-            let mut walk = Walk::at(keys.clone(), &header);
-            let mut first = header.encode(&keys);
-            let put = |out: &mut Vec<u8>| out.extend_from_slice(LOGIN);
-            let head = record::append(&mut first, &keys, &before, 1, NOW, put);
-            header.number = 2;
-            header.previous_end = span(0, first.len());
-            header.before = Head {
-                time: Timestamp::from_unix_secs(secs),
-                ..head
-            };
-            let second = header.encode(&keys);
-            let walked = walk.segment(1, &first, After::Segment(&second), &mut |_, _| {});
-            assert_eq!(walked, Ok(None));
-            let walked = walk.segment(2, &second, After::Nothing, &mut |_, _| {});
-            assert_eq!(walked.map_err(|finding| finding.damage), answer);
-        }
-    }
-}
+mod tests;
