@@ -1,9 +1,9 @@
 //! A check of the in-process limiter and of the limiter over memory, beside a map behind a lock, which
 //! follows the smooth rule in every row.
 //!
-//! `--features peers` adds `governor`, keyed, over its default map and over the same map under foldhash
-//! (`foldhash::fast::RandomState`): on one thread and on two, with the instant handed in and with each
-//! side's own clock read in every call.
+//! `--features peers` adds `governor`, keyed: on one thread and on two, with the instant handed in and with
+//! each side's own clock read in every call. Beside `governor` both sides hash as they do unless told, by the
+//! standard library's SipHash; beside `governor-foldhash` both by `foldhash::fast::RandomState`.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -175,7 +175,7 @@ mod peers {
     impl Case {
         fn against<S: BuildHasher + Clone + Default + Send + Sync>(&self, peer: &str) {
             GIVEN.set(START);
-            let ours = self.ours(|ours, key, now| ours.check(&key, now).is_admitted());
+            let ours = self.ours::<S>(|ours, key, now| ours.check(&key, now).is_admitted());
             let theirs = self.theirs::<S, _>(Given);
             for threads in [1, 2] {
                 self.ratio(
@@ -187,7 +187,8 @@ mod peers {
                 );
             }
             drop((ours, theirs));
-            let ours = self.ours(|ours, key, _| ours.check(&key, SystemClock.now()).is_admitted());
+            let ours =
+                self.ours::<S>(|ours, key, _| ours.check(&key, SystemClock.now()).is_admitted());
             let theirs = self.theirs::<S, _>(DefaultClock::default());
             for threads in [1, 2] {
                 self.ratio(
@@ -201,7 +202,10 @@ mod peers {
         }
 
         /// A limiter that knows every key, with the room that `LimiterPolicy::keys` advises.
-        fn ours(&self, check: impl Fn(&Limiter, Key, Timestamp) -> bool) -> Limiter {
+        fn ours<S: BuildHasher + Default>(
+            &self,
+            check: impl Fn(&Limiter<S>, Key, Timestamp) -> bool,
+        ) -> Limiter<S> {
             let quota = if self.admits {
                 Quota::per_second(MOST.get()).unwrap()
             } else {
@@ -209,7 +213,8 @@ mod peers {
             };
             let policy =
                 LimiterPolicy::keys(usize::try_from(self.keys * 3 / 2).unwrap().max(1)).unwrap();
-            self.filled("ours", || Limiter::new(quota, policy), check)
+            let make = || Limiter::with_hasher(quota, policy, S::default());
+            self.filled("ours", make, check)
         }
 
         fn theirs<S: BuildHasher + Clone + Default, C: Clock>(&self, clock: C) -> Governor<S, C> {

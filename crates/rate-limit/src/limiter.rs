@@ -33,9 +33,9 @@ use crate::{Charge, Decision, Joint, LimiterPolicy, Pace, PolicyError, Quota};
 /// assert!(limiter.check(b"bob", now).is_admitted());
 /// # Ok::<(), portcullis_rate_limit::PolicyError>(())
 /// ```
-pub struct Limiter {
+pub struct Limiter<S = RandomState> {
     quota: Quota,
-    hasher: RandomState,
+    hasher: S,
     table: Table,
 }
 
@@ -48,13 +48,39 @@ impl Limiter {
     /// A limiter that knows no key yet.
     #[must_use]
     pub fn new(quota: Quota, policy: LimiterPolicy) -> Self {
+        Self::with_hasher(quota, policy, RandomState::new())
+    }
+}
+
+impl<S: BuildHasher> Limiter<S> {
+    /// A limiter that knows its keys by the hashes of `hasher`, of which all 64 bits count.
+    ///
+    /// The default is the standard library's, under a random key. A faster one is for keys that no caller
+    /// chooses, ids of one's own for example: whoever can foresee hashes can crowd the sets of another's key,
+    /// and two keys of one hash share one quota.
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    /// use portcullis_core::Timestamp;
+    /// use portcullis_rate_limit::{Limiter, LimiterPolicy, Quota};
+    ///
+    /// let (quota, policy) = (Quota::per_second(1)?, LimiterPolicy::keys(10_000)?);
+    /// let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    /// let tenants = Limiter::with_hasher(quota, policy, hasher);
+    /// let now = Timestamp::from_unix_secs(1_700_000_000);
+    /// assert!(tenants.check(&7_u64.to_be_bytes(), now).is_admitted());
+    /// assert!(!tenants.check(&7_u64.to_be_bytes(), now).is_admitted());
+    /// # Ok::<(), portcullis_rate_limit::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn with_hasher(quota: Quota, policy: LimiterPolicy, hasher: S) -> Self {
         let table = match quota.pace() {
             Pace::Smooth => Table::Smooth(SmoothTable::new(policy.sets())),
             Pace::Strict => Table::Strict(StrictTable::new(policy.sets())),
         };
         Self {
             quota,
-            hasher: RandomState::new(),
+            hasher,
             table,
         }
     }
@@ -131,7 +157,7 @@ impl Limiter {
     }
 }
 
-impl fmt::Debug for Limiter {
+impl<S> fmt::Debug for Limiter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")
             .field("quota", &self.quota)
