@@ -75,7 +75,7 @@ impl Side {
         Self {
             router,
             written: Box::new(written),
-            round: 4096,
+            round: 8192,
         }
     }
 

@@ -149,6 +149,41 @@ fn a_row_that_does_not_decode_grants_nothing_and_only_a_reset_removes_it() {
 }
 
 #[test]
+fn a_code_that_was_good_before_the_stores_memory_begins_is_refused_to_the_nanosecond() {
+    let step = step_at(START) + 4;
+    let code_when_born = |birth| {
+        let mut rig = Rig::enrolled(policy());
+        rig.birth = birth;
+        rig.code(step, later(120)).map(drop)
+    };
+    // Of one step's window: good from ninety seconds after the start on.
+    let nano = Duration::from_nanos(1);
+    assert_eq!(code_when_born(later(90)), Ok(()));
+    let refused = code_when_born(later(90).saturating_add(nano));
+    assert_eq!(refused, Err(Error::Replayed));
+    // What the store has known from its birth on was used before then by nobody.
+    let known_when_born = |birth| {
+        let mut rig = Rig::enrolled(policy().window_steps(2).unwrap());
+        rig.birth = birth;
+        rig.code(step_at(START) + 1, START).map(drop)
+    };
+    assert_eq!(known_when_born(START), Ok(()));
+    let refused = known_when_born(START.saturating_add(nano));
+    assert_eq!(refused, Err(Error::Replayed));
+}
+
+#[test]
+fn an_enrolment_is_undone_while_it_is_the_one_that_was_meant() {
+    let mut rig = Rig::enrolled(policy());
+    let meant = rig.code(step_at(START) + 1, later(30)).unwrap();
+    let held = rig.held.as_deref();
+    assert_eq!(undo(held, meant, later(30)), (Ok(true), Next::Remove));
+    let other = Generation::from_bytes([0xff; 8]);
+    assert_eq!(undo(held, other, later(30)), (Ok(false), Next::Keep));
+    assert_eq!(undo(None, meant, later(30)), (Ok(false), Next::Keep));
+}
+
+#[test]
 fn a_sealed_secret_too_short_for_codes_grants_nothing() {
     let mut rig = Rig::new(policy());
     let sealed = rig.sealer.seal(&rig.place, &[7; 15], [1; 12]);
