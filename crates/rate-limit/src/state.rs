@@ -310,6 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn a_smooth_state_survives_its_bytes() {
+        for all_back in [0, 1, u64::MAX] {
+            let state = State::Smooth(all_back);
+            assert_eq!(State::decode(state.encode().as_bytes()), Some(state));
+        }
+    }
+
+    #[test]
     fn ten_units_a_minute_need_no_allocation() {
         let quota = Quota::per_minute(10).unwrap().strict().unwrap();
         let mut ring = Ring::new(&quota);

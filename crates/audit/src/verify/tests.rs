@@ -209,3 +209,29 @@ fn what_nobody_with_the_key_sealed_does_not_make_damage_of_a_torn_end() {
     let tail = walked.unwrap().unwrap();
     assert_eq!((walk.head.sequence, tail.finding.damage), (2, Damage::Torn));
 }
+
+#[test]
+fn a_changed_record_is_told_from_one_put_in_by_what_comes_after() {
+    let parts = sealed(&[(NOW, 1, LOGIN), (NOW, 2, LOGIN), (NOW, 3, LOGIN)]);
+    let other = Keys::derive(&Secret::from([8; 32].as_slice()), LogId([1; 16]));
+    let mut forged = Vec::new();
+    let put = |out: &mut Vec<u8>| out.extend_from_slice(LOGIN);
+    let _ = record::append(&mut forged, &other, &parts[1].1, 2, NOW, put);
+    let found = |middle: &[&[u8]]| {
+        let middle = middle.concat();
+        let log = [&bytes(&parts[..2]), &middle[..], &parts[3].0].concat();
+        let walked = walk(&log, After::Nothing).1;
+        walked.map_err(|finding| (finding.sequence, finding.damage))
+    };
+    assert_eq!(found(&[&parts[2].0]), Ok(None));
+    assert_eq!(found(&[&forged]), Err((2, Damage::Edited)));
+    assert_eq!(found(&[&forged, &parts[2].0]), Err((2, Damage::Inserted)));
+    // The third is sealed and far on: it was left out, or stands behind it.
+    assert_eq!(found(&[]), Err((2, Damage::Deleted)));
+    let log = [&bytes(&parts[..2]), &parts[3].0[..], &parts[2].0].concat();
+    let walked = walk(&log, After::Nothing).1;
+    assert_eq!(
+        walked.map_err(|finding| finding.damage),
+        Err(Damage::Reordered)
+    );
+}

@@ -319,6 +319,30 @@ fn remains(current: Option<&[u8]>, next: Next) -> Option<Vec<u8>> {
     }
 }
 
+#[test]
+fn a_first_row_is_written_where_nothing_stands_and_nowhere_else() {
+    let row = third();
+    let (begun, next) = begin(None, &row, at(1001));
+    assert_eq!((begun, next), (Ok(()), row.put()));
+    let again = begin(Some(&bytes(&row)), &row, at(1001));
+    assert_eq!(again, (Err(Revocation::Abandoned), Next::Keep));
+}
+
+#[test]
+fn a_session_ends_once_and_its_member_may_go_then() {
+    let row = third();
+    let why = Revocation::SignedOut;
+    let (answer, _) = revoke(Some(&bytes(&row)), why, at(1002));
+    let ended = |row, now| Ok(Some(Ended { row, now }));
+    assert_eq!(answer, ended(row.clone(), true));
+    let over = revoked(row.clone(), why, at(1002));
+    let again = revoke(Some(&bytes(&over)), Revocation::Evicted, at(1003));
+    assert_eq!(again, (ended(over.clone(), false), Next::Keep));
+    let place = |row: &Row| inspect(Some(&bytes(row)), at(500), &policy(), at(1003));
+    assert_eq!(place(&row), (Place::Taken(at(1000)), Next::Keep));
+    assert_eq!(place(&over), (Place::Free, Next::Keep));
+}
+
 proptest! {
     #[test]
     fn an_expired_record_decides_like_none(record in record(), after in 0_u64..1000, back in 0_u64..4) {
