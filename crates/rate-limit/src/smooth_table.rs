@@ -85,10 +85,8 @@ impl SmoothTable {
 
     /// Steps the state of the key with that tag; none if the table does not hold it.
     fn apply<T>(&self, tag: u64, step: impl Fn(u64) -> (T, Option<u64>)) -> Option<T> {
-        let is_its = |slot: &&Slot| slot.tag.load(Ordering::Acquire) == tag;
-        let slot = (self.first(tag).iter().find(is_its))
-            .or_else(|| self.second(tag).iter().find(is_its))?;
-        let still_ours = || is_its(&slot);
+        let slot = find(self.first(tag), tag).or_else(|| find(self.second(tag), tag))?;
+        let still_ours = || slot.is_of(tag);
         let mut seen = slot.all_back.load(Ordering::Acquire);
         loop {
             if seen == IN_TRANSIT {
@@ -186,6 +184,24 @@ impl SmoothTable {
         let stripe = self.stripes.get(masked(tag, self.stripes.len()))?;
         Some(stripe.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+impl Slot {
+    fn is_of(&self, tag: u64) -> bool {
+        self.tag.load(Ordering::Acquire) == tag
+    }
+}
+
+/// The slot of that tag. All are looked at: where it stands is nothing a processor can foresee, and to
+/// guess wrong costs more than to look.
+fn find(set: &[Slot], tag: u64) -> Option<&Slot> {
+    // Of a length that is known, so that it is no loop.
+    let slots = set.first_chunk::<WAYS>()?;
+    let mut found = 0_u32;
+    for (at, slot) in (0..).zip(slots) {
+        found |= u32::from(slot.is_of(tag)) << at;
+    }
+    slots.get(usize::try_from(found.trailing_zeros()).ok()?)
 }
 
 /// A slot, and the state it was chosen for.
