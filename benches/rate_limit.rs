@@ -245,8 +245,9 @@ mod peers {
                     refused += u64::from(!check(limiter, key, Timestamp::from_unix_nanos(START)));
                 }
             });
-            // A set of ours may be full of exhausted keys: then its newcomers are refused, and counted.
-            assert!(refused * 1_000 <= self.keys, "{refused} of {}", self.keys);
+            // Sets of ours may be full of exhausted keys: their newcomers are refused. Few are, and under
+            // foldhash, which spreads keys less evenly, some more.
+            assert!(refused * 200 <= self.keys, "{refused} of {}", self.keys);
             if self.keys > 1 {
                 let bytes = spent.bytes_current / i64::try_from(self.keys).unwrap();
                 println!("# rate_limit bytes/key {} {side} {bytes}", self.name);

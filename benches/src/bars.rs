@@ -37,7 +37,7 @@ pub fn bars(output: &Output) -> [Bar; 4] {
         rate_limit(
             output,
             "governor-foldhash",
-            "the same beside governor with another hasher than its own, foldhash",
+            "the same with both sides under another hasher, foldhash",
         ),
         gateway(output),
     ]
