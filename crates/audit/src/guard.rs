@@ -55,6 +55,7 @@ pub(crate) struct Line {
 }
 
 impl Drop for Line {
+    /// Nothing more can come: what was kept back is written now.
     fn drop(&mut self) {
         self.bell.ring();
     }

@@ -11,7 +11,8 @@ use crate::{Charge, Decision, Joint, LimiterPolicy, Pace, PolicyError, Quota};
 
 /// One quota for each of many keys, in one process: synchronous, in memory taken once.
 ///
-/// Keys are known by a 64-bit hash under a random key of the process, so nobody can aim at a set. When
+/// Keys are known by a 64-bit hash under a random key of the process, so nobody can aim at a set, unless it
+/// is given another hasher ([`Limiter::with_hasher`]). When
 /// more keys are live than there is room for, a newcomer takes the place of the key in its sets that is
 /// closest to being whole, which is thereby forgiven what it had spent; **an exhausted key is never
 /// forgotten**, and where all of a set are exhausted the newcomer is refused. A key has two sets in a

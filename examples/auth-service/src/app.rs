@@ -194,7 +194,11 @@ impl App {
 
     /// What the log had come to when that was last kept, apart from it.
     pub(crate) async fn checkpoint(&self, now: Timestamp) -> Result<Option<Checkpoint>, No> {
-        Ok(self.witness.last(now).await?)
+        let last = self.witness.last(now).await?.transpose();
+        last.map_err(|fault| {
+            error!(%fault, "the checkpoint of the audit log is no use");
+            No::from(Reason::AuditUnavailable)
+        })
     }
 
     /// What an act that changes a user asks of the administrator's session: a code of the authenticator

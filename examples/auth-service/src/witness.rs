@@ -40,12 +40,8 @@ impl Witness {
         }
     }
 
-    /// The last checkpoint that was kept.
-    pub(crate) async fn last(&self, now: Timestamp) -> Result<Option<Checkpoint>, Failure> {
-        Ok(self.kept(now).await?.and_then(Result::ok))
-    }
-
-    async fn kept(
+    /// The last checkpoint that was kept. What does not read as one is not taken for none.
+    pub(crate) async fn last(
         &self,
         now: Timestamp,
     ) -> Result<Option<Result<Checkpoint, Unconfirmed>>, Failure> {
@@ -84,7 +80,7 @@ impl Witness {
         records: u64,
         now: Timestamp,
     ) -> Result<Result<(), Unconfirmed>, Failure> {
-        Ok(match self.kept(now).await? {
+        Ok(match self.last(now).await? {
             Some(Ok(last)) => verify_against(folder, key, &last)
                 .map(drop)
                 .map_err(Unconfirmed::from),
@@ -118,3 +114,36 @@ impl Witness {
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const SCOPE: Scope = Scope::new("audit-checkpoint");
+
+#[cfg(test)]
+mod tests {
+    use portcullis::core::Memory;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
+
+    #[tokio::test]
+    async fn a_log_is_confirmed_by_what_can_be_read_or_when_it_is_new() {
+        let witness = Witness::new(AnyStore::new(Memory::new(NOW)), "");
+        let key = Secret::from(vec![7; 32]);
+        let confirm = async |records| {
+            let confirmed = witness.confirm(Path::new("nowhere"), &key, records, NOW);
+            confirmed.await.unwrap()
+        };
+        assert!(confirm(0).await.is_ok());
+        assert!(matches!(confirm(1).await, Err(Unconfirmed::Unknown(1))));
+        for kept in [&b"junk"[..], &[0xff]] {
+            let put = move |_: Option<&[u8]>| {
+                let value = Value::new(kept);
+                let expires_at = Timestamp::MAX;
+                ((), Next::Put { value, expires_at })
+            };
+            witness.store.update(witness.key(), NOW, put).await.unwrap();
+            for records in [0, 1] {
+                let confirmed = confirm(records).await;
+                assert!(matches!(confirmed, Err(Unconfirmed::Unreadable)));
+            }
+        }
+    }
+}
