@@ -202,6 +202,7 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
         }
         let unclaimed = begun.verify(secrets.as_ref(), body, later);
         let unclaimed = unclaimed.map_err(refusal)?;
+        let later = clock.now().max(later);
         // Boxed: a future that holds all of it at once is slow to make and to free.
         let claimed = Box::pin(unclaimed.claim(replays, later)).await;
         let signed = claimed.map_err(refusal)?;
