@@ -16,7 +16,7 @@ use crate::writer::Job;
 /// | | [`Sink::record`](crate::Sink::record) | [`BufferedLog::hand_over`] |
 /// |---|---|---|
 /// | the caller waits for | the write and the sync of its event | nothing |
-/// | on disk | when it answers | after five milliseconds, or sooner, and the sync then under way |
+/// | on disk | when it answers | after five milliseconds or sooner, and the syncs then under way and of its own write |
 /// | a crash or a power cut loses | nothing that was answered | what waits ([`waiting_events`](crate::LogPolicy::waiting_events)), and the one write under way, of at most 1024 events |
 /// | more events than the disk takes | callers wait | are shed, and counted |
 /// | a write that fails | is told to its callers | is counted |

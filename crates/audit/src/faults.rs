@@ -16,7 +16,7 @@ use crate::header::{HEADER_LEN, Header};
 use crate::keys::{Keys, LogId};
 use crate::record::Head;
 use crate::state::Encoded;
-use crate::writer::{GATHERS, Writer};
+use crate::writer::{Bell, GATHERS, Writer};
 use crate::{Action, AuditError, Damage, Event, Field, Filter, LogPolicy, query, verify};
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -136,7 +136,7 @@ fn rig() -> Rig {
         head,
         synced: Arc::new(Mutex::new(head)),
         lost: Arc::default(),
-        bell: Arc::default(),
+        bell: Bell::default(),
         gathers: GATHERS,
         broken: false,
     };

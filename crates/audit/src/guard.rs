@@ -13,7 +13,7 @@ use crate::keys::{Keys, LogId};
 use crate::read::{Tailed, walk};
 use crate::record::Head;
 use crate::state::Encoded;
-use crate::writer::{Bell, GATHERS, Job, Lost, Synced, Writer};
+use crate::writer::{Bell, GATHERS, Job, LastRing, Lost, Synced, Writer};
 use crate::{AuditError, BufferedLog, Checkpoint, Event, LogPolicy, Recorded, Sink};
 
 /// A log in a folder, held by one writer. Clones share it, and so does every [`BufferedLog`]; when the last
@@ -47,18 +47,14 @@ pub struct Log(Arc<Line>);
 pub(crate) struct Line {
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) lost: Arc<Lost>,
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) bell: Bell,
+    /// Behind `jobs`, for fields go in their order: nothing more can come then, and what was kept back is
+    /// written at once.
+    _last: LastRing,
     keys: Keys,
     synced: Synced,
     /// Closed when the writer has let go of the log; nothing is ever sent.
     gone: watch::Receiver<()>,
-}
-
-impl Drop for Line {
-    /// Nothing more can come: what was kept back is written now.
-    fn drop(&mut self) {
-        self.bell.ring();
-    }
 }
 
 /// What opening a log found.
@@ -119,7 +115,7 @@ impl Log {
             head: opened.head,
             synced: Arc::new(Mutex::new(opened.head)),
             lost: Arc::default(),
-            bell: Arc::default(),
+            bell: Bell::default(),
             gathers: GATHERS,
             broken: false,
         };
@@ -141,7 +137,8 @@ impl Log {
         let line = Line {
             jobs,
             lost: Arc::clone(&writer.lost),
-            bell: Arc::clone(&writer.bell),
+            bell: writer.bell.clone(),
+            _last: LastRing(writer.bell.clone()),
             keys: writer.keys.clone(),
             synced: Arc::clone(&writer.synced),
             gone,

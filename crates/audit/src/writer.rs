@@ -2,7 +2,7 @@
 //! and answers all who wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -34,25 +34,42 @@ pub(crate) struct Lost {
 }
 
 /// Ends the writer's wait for more events.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bell(Arc<Hammer>);
+
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+struct Hammer {
     rung: Mutex<bool>,
     heard: Condvar,
 }
 
 impl Bell {
     pub(crate) fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.heard.notify_one();
+        *self.rung() = true;
+        self.0.heard.notify_one();
     }
 
     fn wait(&self, most: Duration) {
-        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.heard.wait_timeout_while(rung, most, |rung| !*rung);
+        let heard = &self.0.heard;
+        let _ = heard.wait_timeout_while(self.rung(), most, |rung| !*rung);
     }
 
     fn still(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self.rung() = false;
+    }
+
+    fn rung(&self) -> MutexGuard<'_, bool> {
+        self.0.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Rings when it goes.
+#[derive(Debug)]
+pub(crate) struct LastRing(pub(crate) Bell);
+
+impl Drop for LastRing {
+    fn drop(&mut self) {
+        self.0.ring();
     }
 }
 
@@ -72,7 +89,7 @@ pub(crate) struct Writer<F: Folder> {
     pub(crate) head: Head,
     pub(crate) synced: Synced,
     pub(crate) lost: Arc<Lost>,
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) bell: Bell,
     /// How long events that nobody waits for are kept back for more of them.
     pub(crate) gathers: Duration,
     pub(crate) broken: bool,
@@ -114,14 +131,15 @@ impl<F: Folder> Writer<F> {
     /// What waits, at most so much as one write takes. A sync costs the machine as much as some hundred
     /// events, so what nobody waits for is kept back for more, until somebody rings.
     fn receive(&self, jobs: &mut mpsc::Receiver<Job>, waiting: &mut Vec<Job>) -> usize {
-        // Whoever rings from here on has sent before, and is received now or ends the wait.
-        self.bell.still();
         jobs.blocking_recv_many(waiting, WRITE_EVENTS);
         let nobody_waits = |job: &Job| matches!(job, Job::Record(_, None));
         let room = waiting.len() < WRITE_EVENTS;
         if room && waiting.iter().all(nobody_waits) && !jobs.is_closed() {
             self.bell.wait(self.gathers);
         }
+        // Whoever rang so far has sent before, and is received now, or at once the next time: unlike the
+        // first call, this one waits for a sender that has its place in line and is about to fill it.
+        self.bell.still();
         while waiting.len() < WRITE_EVENTS
             && let Ok(job) = jobs.try_recv()
         {

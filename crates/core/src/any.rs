@@ -13,7 +13,7 @@ type Submitted<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + '
 
 /// Any store behind one type, cheap to clone: a program picks Memory or SQLite by its settings.
 ///
-/// Erasing costs three allocations a call, and nothing where the store is a [`Memory`]; the backend's own
+/// Erasing costs four allocations a call, and nothing where the store is a [`Memory`]; the backend's own
 /// `update` (its lock, its batching) is kept.
 ///
 /// ```

@@ -58,7 +58,8 @@ impl<S: BuildHasher> Limiter<S> {
     ///
     /// The default is the standard library's, under a random key. A faster one is for keys that no caller
     /// chooses, ids of one's own for example: whoever can foresee hashes can crowd the sets of another's key,
-    /// and two keys of one hash share one quota.
+    /// and two keys of one hash share one quota. How often a newcomer finds no room is told above for the
+    /// default; a hasher that spreads keys less evenly is worse.
     ///
     /// ```
     /// use std::hash::{BuildHasherDefault, DefaultHasher};

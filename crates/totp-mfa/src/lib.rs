@@ -48,6 +48,8 @@
 //! 4. After the store's birth moved (a restored backup), codes that could have been used before it are refused. Recovery
 //!    codes used since the backup are good again: have them made anew.
 //!
+//! The feature `qr`, on by default, draws an enrolment to be scanned: `png_data_uri` and `svg`.
+//!
 //! It signs nobody in, keeps no session, sends nothing, and writes no audit record. It keeps one authenticator a
 //! user, and is not phishing-resistant: a code typed into a false page is good there for its minute.
 #![forbid(unsafe_code)]

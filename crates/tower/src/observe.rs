@@ -26,8 +26,8 @@ use crate::{Arrival, Refused, RequestId};
 /// One span and one count for each request; stands outermost, or just inside the
 /// [`crate::ArrivalLayer`].
 ///
-/// With the feature `tracing` each request is a span of level INFO with the target `SPAN_TARGET` and
-/// the name `SPAN`, and everything logged inside belongs to it. It logs no line of its own: a subscriber
+/// With the feature `tracing` each request is a span of level INFO with the target `portcullis`
+/// (`SPAN_TARGET`) and the name `request` (`SPAN`), and everything logged inside belongs to it. It logs no line of its own: a subscriber
 /// that prints spans when they close (`FmtSpan::CLOSE`) has one a request.
 ///
 /// | Field of the span | What stands there |
@@ -45,9 +45,9 @@ use crate::{Arrival, Refused, RequestId};
 ///
 /// | Metric | Labels | What it is |
 /// |---|---|---|
-/// | `REQUESTS` | `outcome`, `route` | requests, counted when their response's head is there |
-/// | `REFUSALS` | `reason` | those refused by a gate, or by a handler with [`crate::respond`] |
-/// | `REQUEST_SECONDS` | `outcome` | a histogram of the field `seconds` |
+/// | `portcullis_requests_total` (`REQUESTS`) | `outcome`, `route` | requests, counted when their response's head is there |
+/// | `portcullis_refusals_total` (`REFUSALS`) | `reason` | those refused by a gate, or by a handler with [`crate::respond`] |
+/// | `portcullis_request_seconds` (`REQUEST_SECONDS`) | `outcome` | a histogram of the field `seconds` |
 ///
 /// `outcome` is one of four: `refused`, for a reason, also where that is the service's own fault and the
 /// status 500 or 503; `failed`, any other status from 500 up, an error, or a panic; `abandoned`, when nobody

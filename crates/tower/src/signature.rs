@@ -201,6 +201,8 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
             later = clock.now().max(later);
         }
         let unclaimed = begun.verify(secrets.as_ref(), body, later);
+        // Not kept through the store's wait.
+        drop(secrets);
         let unclaimed = unclaimed.map_err(refusal)?;
         let later = clock.now().max(later);
         // Boxed: a future that holds all of it at once is slow to make and to free.

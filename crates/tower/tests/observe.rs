@@ -249,6 +249,25 @@ fn every_request_is_counted_once_by_bounded_labels() {
     );
 }
 
+/// Filters, dashboards and alarms are written with these.
+#[test]
+fn the_names_of_what_is_observed_are_those_that_are_documented() {
+    let metrics = [
+        ("portcullis_requests_total", REQUESTS),
+        ("portcullis_refusals_total", REFUSALS),
+        ("portcullis_request_seconds", REQUEST_SECONDS),
+    ];
+    let text = include_str!("../src/observe.rs");
+    for (name, constant) in metrics {
+        assert_eq!(name, constant);
+        assert!(text.contains(&format!("/// | `{name}` (")), "{name}");
+    }
+    assert_eq!((SPAN_TARGET, SPAN), ("portcullis", "request"));
+    for field in SPAN_FIELDS {
+        assert!(text.contains(&format!("/// | `{field}` | ")), "{field}");
+    }
+}
+
 #[test]
 fn every_request_is_one_span_with_the_fields_that_are_documented() {
     let (kept, _) = seen(all_kinds);

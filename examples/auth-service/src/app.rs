@@ -23,10 +23,10 @@ use tracing::error;
 use crate::answer::No;
 use crate::clients::machines::Machines;
 use crate::keys::RootKey;
-use crate::opening::{Fault, about, make_folder, open_log};
+use crate::opening::{Fault, about, make_folder, open_log, used_before};
 use crate::settings::Settings;
 use crate::users::Users;
-use crate::witness::Witness;
+use crate::witness::{Unconfirmed, Witness};
 
 /// What the handlers share.
 pub(crate) struct App {
@@ -69,7 +69,8 @@ impl App {
         let database = data.join("portcullis.db");
         let key_file = settings.root_key_file();
         make_folder(data).map_err(about(data.display()))?;
-        let (root, made) = RootKey::open_or_make(&key_file, data, database.exists())?;
+        let used = used_before(data, &database, settings.accept_audit_loss)?;
+        let (root, made) = RootKey::open_or_make(&key_file, data, used)?;
         if made {
             let file = key_file.display();
             announce(&format!(
@@ -193,12 +194,11 @@ impl App {
     }
 
     /// What the log had come to when that was last kept, apart from it.
-    pub(crate) async fn checkpoint(&self, now: Timestamp) -> Result<Option<Checkpoint>, No> {
-        let last = self.witness.last(now).await?.transpose();
-        last.map_err(|fault| {
-            error!(%fault, "the checkpoint of the audit log is no use");
-            No::from(Reason::AuditUnavailable)
-        })
+    pub(crate) async fn checkpoint(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<Result<Checkpoint, Unconfirmed>>, No> {
+        Ok(self.witness.last(now).await?)
     }
 
     /// What an act that changes a user asks of the administrator's session: a code of the authenticator
@@ -270,9 +270,9 @@ impl App {
             .await
             .map_err(|_| "the stop was not recorded")?;
         self.log.close().await;
-        self.witness.keep(&self.log.checkpoint(), now).await?;
+        let kept = self.witness.keep(&self.log.checkpoint(), now).await?;
         self.sqlite.close().await;
-        Ok(())
+        Ok(kept?)
     }
 }
 

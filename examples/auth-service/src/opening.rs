@@ -56,8 +56,41 @@ pub(crate) async fn open_log(
         announce(&format!("audit log: going on although: {error}"));
     }
     // Before the first record: a log with records that is not remembered is then one whose database is gone.
-    witness.keep(&log.checkpoint(), now).await?;
+    witness.begin(&log.checkpoint(), now).await?;
     Ok(log)
+}
+
+/// Whether the data folder was used before. Refuses one with a log and no database, and makes nothing:
+/// SQLite throws a write-ahead log away that lies beside a new database, and what was in it alone would be lost
+/// to the old one when that is put back.
+pub(crate) fn used_before(data: &Path, database: &Path, accept_loss: bool) -> Result<bool, Fault> {
+    let (kept, logged) = (
+        database.exists(),
+        has_log(data).map_err(about(data.display()))?,
+    );
+    if logged && !kept && !accept_loss {
+        return Err(about(data.display())(
+            "an audit log and no database; put the database back, or start once with --accept-audit-loss",
+        ));
+    }
+    Ok(kept || logged)
+}
+
+/// Whether an audit log lies among the data, of whichever process.
+fn has_log(data: &Path) -> std::io::Result<bool> {
+    for folder in fs::read_dir(data)? {
+        let folder = folder?;
+        let audit = folder.file_name().to_string_lossy().starts_with("audit");
+        if !(audit && folder.file_type()?.is_dir()) {
+            continue;
+        }
+        for file in fs::read_dir(folder.path())? {
+            if file?.path().extension().is_some_and(|end| end == "log") {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Puts what an error is about before it.

@@ -45,29 +45,34 @@ impl Witness {
         &self,
         now: Timestamp,
     ) -> Result<Option<Result<Checkpoint, Unconfirmed>>, Failure> {
-        let read = |current: Option<&[u8]>| {
-            let text = current.map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
-            let read = text.map(|text| text.parse().map_err(|_| Unconfirmed::Unreadable));
-            (read, Next::Keep)
-        };
-        self.store.update(self.key(), now, read).await
+        let step = |current: Option<&[u8]>| (read(current), Next::Keep);
+        self.store.update(self.key(), now, step).await
     }
 
-    /// Keeps `checkpoint` in place of the last.
+    /// Keeps `checkpoint` in place of the last, unless that cannot be read: then it stays as it is, for
+    /// whoever asks how it came to be so.
     pub(crate) async fn keep(
         &self,
         checkpoint: &Checkpoint,
         now: Timestamp,
-    ) -> Result<(), Failure> {
-        let value = Value::new(checkpoint.to_string().as_bytes());
-        let put = move |_: Option<&[u8]>| {
-            let next = Next::Put {
-                value: value.clone(),
-                expires_at: Timestamp::MAX,
-            };
-            ((), next)
+    ) -> Result<Result<(), Unconfirmed>, Failure> {
+        let next = put(checkpoint);
+        let step = move |current: Option<&[u8]>| match read(current) {
+            Some(Err(unreadable)) => (Err(unreadable), Next::Keep),
+            _ => (Ok(()), next.clone()),
         };
-        self.store.update(self.key(), now, put).await
+        self.store.update(self.key(), now, step).await
+    }
+
+    /// Keeps `checkpoint` in place of whatever is there.
+    pub(crate) async fn begin(
+        &self,
+        checkpoint: &Checkpoint,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let next = put(checkpoint);
+        let step = move |_: Option<&[u8]>| ((), next.clone());
+        self.store.update(self.key(), now, step).await
     }
 
     /// Whether the log in `folder`, of so many records, is the one of the last checkpoint, or that one
@@ -101,7 +106,8 @@ impl Witness {
                 continue;
             }
             match self.keep(&checkpoint, SystemClock.now()).await {
-                Ok(()) => kept = Some(checkpoint.records()),
+                Ok(Ok(())) => kept = Some(checkpoint.records()),
+                Ok(Err(fault)) => error!(%fault, "no checkpoint of the audit log was kept"),
                 Err(failure) => error!(%failure, "no checkpoint of the audit log could be kept"),
             }
         }
@@ -109,6 +115,18 @@ impl Witness {
 
     fn key(&self) -> Key {
         Key::new(SCOPE, self.instance.as_bytes())
+    }
+}
+
+fn read(current: Option<&[u8]>) -> Option<Result<Checkpoint, Unconfirmed>> {
+    let text = std::str::from_utf8(current?).unwrap_or_default();
+    Some(text.parse().map_err(|_| Unconfirmed::Unreadable))
+}
+
+fn put(checkpoint: &Checkpoint) -> Next {
+    Next::Put {
+        value: Value::new(checkpoint.to_string().as_bytes()),
+        expires_at: Timestamp::MAX,
     }
 }
 

@@ -18,6 +18,8 @@ mod tools;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use machine::Held;
 use serde_json::json;
@@ -198,21 +200,82 @@ fn a_lost_database_is_not_begun_anew_beside_the_log_of_the_old_one() {
     for file in ["portcullis.db", "portcullis.db-wal", "portcullis.db-shm"] {
         let _ = fs::remove_file(data(&scene.folder).join(file));
     }
-    for _ in 0..2 {
+    let database = data(&scene.folder).join("portcullis.db");
+    for told in [
+        "an audit log and no database",
+        "the database remembers none of them",
+        "the database remembers none of them",
+    ] {
         let lost = fails_to_start(&scene.folder, &[]);
-        let told = "the database remembers none of them";
         assert!(
             lost.contains(told) && lost.contains("--accept-audit-loss"),
             "{lost}"
         );
         assert!(!lost.contains("one-time password"), "{lost}");
+        // As whoever restores it wrongly would leave it.
+        fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&database)
+            .unwrap();
     }
+    fs::remove_file(&database).unwrap();
     scene.start_as_told("cargo run -p auth-service -- --accept-audit-loss");
     let access = scene.alice.text("access_token");
     scene.client().get("/v1/me", Some(&access)).expect(401);
     assert!(scene.service.stop().success());
     // For one start: what is there now is remembered.
     scene.service = Service::start(&data(&scene.folder), UNLIMITED);
+}
+
+#[test]
+fn a_database_that_is_put_back_after_a_refused_start_has_lost_nothing() {
+    let mut scene = Scene::set();
+    let client = scene.client();
+    client.revoke(&scene.admin, "billing", &scene.api_key.id);
+    client.token_for(&scene.api_key.secret).expect(401);
+    scene.service.kill();
+    let database = data(&scene.folder).join("portcullis.db");
+    let away = scene.folder.path().join("portcullis.db.away");
+    // What was done last is in the write-ahead log alone.
+    let ahead = data(&scene.folder).join("portcullis.db-wal");
+    assert!(fs::metadata(&ahead).unwrap().len() > 0);
+    fs::rename(&database, &away).unwrap();
+    let lost = fails_to_start(&scene.folder, &[]);
+    assert!(lost.contains("put the database back"), "{lost}");
+    fs::rename(&away, &database).unwrap();
+    scene.service = Service::start(&data(&scene.folder), UNLIMITED);
+    let client = scene.client();
+    client.token_for(&scene.api_key.secret).expect(401);
+    scene.signed(&scene.signing).expect(200);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_a_finding_and_is_left_as_it_is() {
+    if !tools(&["sqlite3"]) {
+        return;
+    }
+    let mut scene = Scene::set();
+    let spoilt = "UPDATE cell SET value = x'6a756e6b' WHERE scope = (SELECT id FROM scope WHERE name = 'audit-checkpoint')";
+    let database = data(&scene.folder).join("portcullis.db");
+    let mut sqlite = Command::new("sqlite3");
+    let done = sqlite
+        .arg(database)
+        .args([".timeout 5000", spoilt])
+        .status();
+    assert!(done.unwrap().success());
+    // Each call is a record more, and a second later the service keeps how far the log has come.
+    for _ in 0..2 {
+        let verify = scene.client().get("/v1/audit/verify", Some(&scene.admin));
+        let answer = verify.expect(200);
+        assert_eq!(answer.json()["valid"], false, "{}", answer.body);
+        assert!(answer.body.contains("cannot be read"), "{}", answer.body);
+        thread::sleep(Duration::from_millis(1200));
+    }
+    assert!(!scene.service.stop().success(), "it tells");
+    let refused = fails_to_start(&scene.folder, &[]);
+    assert!(refused.contains("cannot be read"), "{refused}");
+    scene.start_as_told("cargo run -p auth-service -- --accept-audit-loss");
 }
 
 #[test]

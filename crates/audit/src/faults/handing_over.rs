@@ -132,6 +132,17 @@ fn settle() {
     thread::sleep(Duration::from_millis(20));
 }
 
+/// Comes back when this is so, which it soon is.
+fn until(so: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it never is");
+}
+
 #[test]
 fn whoever_waits_for_the_disk_does_not_wait_for_more_events() {
     let (log, serving, _dir) = log_that_gathers(rig(), 8);
@@ -160,14 +171,12 @@ fn events_that_are_kept_back_are_written_once_they_take_half_of_the_room() {
     let buffered = log.buffered();
     let _ = handed(&buffered, &["a"]);
     // Taken out of the line, and kept back by the writer.
-    settle();
+    until(|| buffered.0.jobs.capacity() == 8);
     let _ = handed(&buffered, &["b", "c", "d"]);
     settle();
     assert_eq!(log.checkpoint().records(), 1);
     let _ = handed(&buffered, &["e"]);
-    while log.checkpoint().records() < 6 {
-        thread::yield_now();
-    }
+    until(|| log.checkpoint().records() == 6);
     futures(log.close());
     serving.join().unwrap();
 }
@@ -178,9 +187,24 @@ fn what_is_kept_back_is_written_though_nothing_more_comes() {
     let (log, serve) = log_over(rig.writer, 8);
     let serving = thread::spawn(serve);
     let _ = handed(&log.buffered(), &["a"]);
-    while log.checkpoint().records() < 2 {
-        thread::yield_now();
-    }
+    until(|| log.checkpoint().records() == 2);
     futures(log.close());
     serving.join().unwrap();
+}
+
+#[test]
+fn what_is_kept_back_is_written_when_the_last_who_could_hand_over_is_gone() {
+    for round in 0..20 {
+        let (log, serving, dir) = log_that_gathers(rig(), 8);
+        let buffered = log.buffered();
+        drop(log);
+        let _ = handed(&buffered, &["a"]);
+        // The writer keeps it back already, or comes to it.
+        if round % 2 == 0 {
+            until(|| buffered.0.jobs.capacity() == 8);
+        }
+        drop(buffered);
+        until(|| serving.is_finished());
+        assert_eq!(users(&dir), ["first", "a"]);
+    }
 }

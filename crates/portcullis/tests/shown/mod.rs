@@ -90,6 +90,11 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
         DOCUMENTS,
         "the_weight_of_each_crate_is_what_cargo_counts",
     ),
+    (
+        "cargo run -p portcullis-examples --example jwt",
+        ".ci/run",
+        "cargo run -q -p portcullis-examples --locked --example",
+    ),
     ("cargo new shop", SHOP, NEW_APP),
     ("curl -i http://127.0.0.1:3000/orders", SHOP, NEW_APP),
     (
@@ -187,5 +192,5 @@ const RUNBOOKS: &str = "examples/auth-service/tests/runbooks.rs";
 const CALLS: &str = "every_call_of_the_runbooks_is_answered_and_does_what_is_said";
 const ROOT_KEY: &str = "a_leaked_root_key_is_replaced_and_what_was_under_it_is_made_anew";
 const DAMAGED: &str = "a_damaged_log_is_named_put_aside_and_begun_anew";
-const ROTATE: &str = "curl -X POST -H \"Authorization: Bearer $TOKEN\" \"$URL/v1/clients/$CLIENT/keys/$KEY/rotate\" --json '{}'";
+const ROTATE: &str = "curl -X POST -H \"Authorization: Bearer $TOKEN\" \"$URL/v1/clients/$CLIENT/keys/$KEY/rotate\" -H 'Content-Type: application/json' -d '{}'";
 const END_GRACE: &str = "curl -X POST -H \"Authorization: Bearer $TOKEN\" \"$URL/v1/clients/$CLIENT/keys/$KEY/end-grace\"";

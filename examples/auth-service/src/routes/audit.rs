@@ -1,5 +1,6 @@
 //! The audit log, for an administrator.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -120,7 +121,10 @@ pub(crate) async fn verify(
     let event = origin.event(Action::AuditVerified);
     app.record(event.user(&caller.user.name)).await?;
     let (folder, key) = app.audit_place();
-    let checkpoint = app.checkpoint(now).await?;
+    let checkpoint = match app.checkpoint(now).await?.transpose() {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => return Ok(damaged(&error)),
+    };
     let reading = app.reading()?;
     let verified = spawn_blocking(move || {
         let verified = match checkpoint {
@@ -130,15 +134,20 @@ pub(crate) async fn verify(
         drop(reading);
         verified
     });
-    let answer = match verified.await.map_err(|_| Reason::Internal)? {
+    Ok(match verified.await.map_err(|_| Reason::Internal)? {
         // What came after the last checkpoint could be cut off unseen.
-        Ok(report) => json!({
+        Ok(report) => private(Json(json!({
             "valid": true,
             "records": report.records,
             "confirmed": report.confirmed,
-        }),
-        // Damage is what was asked about: the answer, not a failure.
-        Err(error) => json!({"valid": false, "finding": error.to_string()}),
-    };
-    Ok(private(Json(answer)))
+        }))),
+        Err(error) => damaged(&error),
+    })
+}
+
+/// Damage is what was asked about: the answer, not a failure.
+fn damaged(finding: &dyn Error) -> Response {
+    private(Json(
+        json!({"valid": false, "finding": finding.to_string()}),
+    ))
 }
