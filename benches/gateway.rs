@@ -7,15 +7,15 @@
 //!
 //! | Row | What ours is |
 //! |---|---|
-//! | `buffered/<n>` | address, limit, signature, token, handler, one audit event handed over per request |
+//! | `buffered/<n>` | address, limit, token, signature, handler, one audit event handed over per request |
 //! | `durable/<n>` | the same, the event on disk before the request is answered; the peer's line never is |
 //! | `unsigned/<n>` | `buffered` without the signature, beside the peer without its HMAC |
 //! | `whole/<n>` | `buffered`, with a request's id and the recording of refusals, which the peer has not |
 //! | `share/<n>` | `buffered` ÷ the bare router: how many times its cost, so that less is better |
 //!
-//! `<n>` requests are in flight: 1 is one task, 64 are as many. `usual` is `tower_governor` by peer address, an
-//! HMAC over `timestamp.body` by hand in a middleware (keyed once, compared in constant time),
-//! `jsonwebtoken` on aws-lc-rs in another, and one line by `tracing` through `tracing-appender`'s
+//! `<n>` requests are in flight: 1 is one task, 64 are as many. `usual` is `tower_governor` by peer address,
+//! `jsonwebtoken` on aws-lc-rs in a middleware, an HMAC over `timestamp.body` by hand in another (keyed once,
+//! compared in constant time), and one line by `tracing` through `tracing-appender`'s
 //! non-blocking writer. Both log from the handler, the cheapest place, and the same fields.
 //!
 //! Ours does more: each signed request is admitted once, remembered in a store in memory, and at most so

@@ -20,8 +20,8 @@ use portcullis_ip_list::{AddressList, ClientAddress, TrustedProxies};
 use portcullis_jwt::{AccessToken, NoClaims, Policy, Verifier};
 use portcullis_rate_limit::{Limiter, LimiterPolicy, Quota};
 use portcullis_tower::{
-    AddressGate, Arrival, ArrivalLayer, BearerGate, GateLayer, LimitGate, RecordLayer,
-    RecordPolicy, Refusal, SecretDirectory, SignatureLayer, Stack,
+    AddressGate, Arrival, ArrivalLayer, BearerGate, LimitGate, RecordLayer, RecordPolicy, Refusal,
+    SecretDirectory, SignatureLayer, Stack,
 };
 
 use super::{AUDIENCE, ISSUER, KEY_IDS, PER_SECOND, Side, WORD, key_id, signing_key, token_keys};
@@ -60,29 +60,23 @@ pub fn side(folder: &Path, kind: Kind, now: Timestamp) -> Side {
     let router = Router::new().route("/v1/orders", orders);
     let quota = Quota::per_second(PER_SECOND).unwrap();
     let limiter = Arc::new(Limiter::new(quota, LimiterPolicy::default()));
+    let policy = Policy::access(ISSUER, AUDIENCE).unwrap();
+    let tokens = Arc::new(Verifier::new(&token_keys(), policy));
     let outer = Stack::new(AddressGate::new(
         TrustedProxies::none(),
         AddressList::everyone(),
     ))
     .limit(LimitGate::in_process(Scope::new("orders"), limiter))
+    .token(BearerGate::<NoClaims>::stateless(tokens))
     .layer(SystemClock);
-    let policy = Policy::access(ISSUER, AUDIENCE).unwrap();
-    let tokens = Arc::new(Verifier::new(&token_keys(), policy));
-    let token = GateLayer::new(BearerGate::<NoClaims>::stateless(tokens), SystemClock);
     let signature = signature(now);
     let router = match kind {
-        Kind::Buffered | Kind::Durable => router.layer((outer, signature, token)),
-        Kind::Unsigned => router.layer((outer, token)),
+        Kind::Buffered | Kind::Durable => router.layer((outer, signature)),
+        Kind::Unsigned => router.layer(outer),
         Kind::Whole => {
             let record = RecordLayer::new(log.clone(), RecordPolicy::default(), SystemClock);
             let record = record.unwrap();
-            router.layer((
-                ArrivalLayer::new(SystemClock),
-                record,
-                outer,
-                signature,
-                token,
-            ))
+            router.layer((ArrivalLayer::new(SystemClock), record, outer, signature))
         }
     };
     let mut side = Side::new(router, move |runtime| {

@@ -68,7 +68,7 @@ pub fn sides(log: &Path) -> (Side, Side) {
         Router::new().route("/v1/orders", orders)
     };
     (
-        side(router().layer((limit(), signature, token.clone()))),
+        side(router().layer((limit(), token.clone(), signature))),
         side(router().layer((limit(), token))),
     )
 }
