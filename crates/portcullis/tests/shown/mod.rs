@@ -93,7 +93,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     (
         "cargo run -p portcullis-examples --example jwt",
         ".ci/run",
-        "cargo run -q -p portcullis-examples --locked --example",
+        "cargo build -q --workspace --examples --locked",
     ),
     ("cargo new shop", SHOP, NEW_APP),
     ("curl -i http://127.0.0.1:3000/orders", SHOP, NEW_APP),
