@@ -67,14 +67,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    second_factor(
-        &sign_in,
-        &sessions,
-        signed_in,
-        attempt("alice", right()),
-        now,
-    )
-    .await?;
+    let again = attempt("alice", right());
+    second_factor(&sign_in, &sessions, signed_in, again, now).await?;
 
     let new = Secret::from(b"a staple of another kind".as_slice());
     let change = sign_in.change_password(attempt("alice", right()), new.clone(), now);
