@@ -13,7 +13,7 @@ use crate::keys::{Keys, LogId};
 use crate::read::{Tailed, walk};
 use crate::record::Head;
 use crate::state::Encoded;
-use crate::writer::{Bell, GATHERS, Job, LastRing, Lost, Synced, Writer};
+use crate::writer::{Bell, GATHERS, Job, Lost, Rope, Synced, Writer};
 use crate::{AuditError, BufferedLog, Checkpoint, Event, LogPolicy, Recorded, Sink};
 
 /// A log in a folder, held by one writer. Clones share it, and so does every [`BufferedLog`]; when the last
@@ -47,10 +47,9 @@ pub struct Log(Arc<Line>);
 pub(crate) struct Line {
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) lost: Arc<Lost>,
-    pub(crate) bell: Bell,
     /// Behind `jobs`, for fields go in their order: nothing more can come then, and what was kept back is
     /// written at once.
-    _last: LastRing,
+    pub(crate) bell: Rope,
     keys: Keys,
     synced: Synced,
     /// Closed when the writer has let go of the log; nothing is ever sent.
@@ -137,8 +136,7 @@ impl Log {
         let line = Line {
             jobs,
             lost: Arc::clone(&writer.lost),
-            bell: writer.bell.clone(),
-            _last: LastRing(writer.bell.clone()),
+            bell: Rope(writer.bell.clone()),
             keys: writer.keys.clone(),
             synced: Arc::clone(&writer.synced),
             gone,

@@ -44,7 +44,7 @@ struct Hammer {
 }
 
 impl Bell {
-    pub(crate) fn ring(&self) {
+    fn ring(&self) {
         *self.rung() = true;
         self.0.heard.notify_one();
     }
@@ -63,11 +63,17 @@ impl Bell {
     }
 }
 
-/// Rings when it goes.
+/// Rings the bell, and once more when it goes.
 #[derive(Debug)]
-pub(crate) struct LastRing(pub(crate) Bell);
+pub(crate) struct Rope(pub(crate) Bell);
 
-impl Drop for LastRing {
+impl Rope {
+    pub(crate) fn ring(&self) {
+        self.0.ring();
+    }
+}
+
+impl Drop for Rope {
     fn drop(&mut self) {
         self.0.ring();
     }

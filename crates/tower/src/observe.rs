@@ -27,8 +27,8 @@ use crate::{Arrival, Refused, RequestId};
 /// [`crate::ArrivalLayer`].
 ///
 /// With the feature `tracing` each request is a span of level INFO with the target `portcullis`
-/// (`SPAN_TARGET`) and the name `request` (`SPAN`), and everything logged inside belongs to it. It logs no line of its own: a subscriber
-/// that prints spans when they close (`FmtSpan::CLOSE`) has one a request.
+/// (`SPAN_TARGET`) and the name `request` (`SPAN`), and everything logged inside belongs to it. It logs no
+/// line of its own: a subscriber that prints spans when they close (`FmtSpan::CLOSE`) has one a request.
 ///
 /// | Field of the span | What stands there |
 /// |---|---|

@@ -106,8 +106,12 @@ impl Witness {
                 continue;
             }
             match self.keep(&checkpoint, SystemClock.now()).await {
-                Ok(Ok(())) => kept = Some(checkpoint.records()),
-                Ok(Err(fault)) => error!(%fault, "no checkpoint of the audit log was kept"),
+                Ok(outcome) => {
+                    kept = Some(checkpoint.records());
+                    if let Err(fault) = outcome {
+                        error!(%fault, "no checkpoint of the audit log was kept");
+                    }
+                }
                 Err(failure) => error!(%failure, "no checkpoint of the audit log could be kept"),
             }
         }
