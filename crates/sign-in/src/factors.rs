@@ -30,32 +30,37 @@ impl<D: Directory, A: Sink> Inner<D, A> {
     pub(crate) async fn confirm(
         &self,
         session: &Live,
-        shown: Shown,
+        mut shown: Shown,
         now: Timestamp,
     ) -> Result<Confirmed, FactorError> {
         self.alive(session, now).await?;
-        let Some(code) = &shown.code else {
+        let Some(code) = shown.code.take() else {
             let wrong = totp_mfa::Error::CodeMalformed;
             return Err(self.not_proven(session, &shown, &wrong, now).await);
         };
         let (factors, store) = (&self.parts.second_factors, &self.parts.store);
-        let confirm = factors.confirm(store, session.user(), code, now);
-        let confirmed = match bounded(self.policy.step_wait, confirm).await {
+        let first = factors.first_code(session.user(), code);
+        let first = first.map_err(|error| refused(&error))?;
+        let generation = first.generation();
+        let undo = async || {
+            let undo = factors.undo(store, session.user(), generation, now);
+            bounded(self.policy.step_wait, undo).await
+        };
+        let confirmed = match bounded(self.policy.step_wait, first.consume(store, now)).await {
             Some(Ok(confirmed)) => confirmed,
-            // It may have been done. Only this user's enrolment can have been under way.
+            // It may have been done, or be done yet. Whatever else the user has enrolled is not this one's
+            // to take: nothing has been proven.
             Some(Err(totp_mfa::Error::Store(Failure::Unknown(_)))) | None => {
-                let reset = factors.dangerous_reset(store, session.user(), now);
-                let reset = bounded(self.policy.step_wait, reset).await;
-                self.record_undone(session, &shown, reset, now).await;
+                let undone = undo().await;
+                self.record_undone(session, &shown, undone, now).await;
                 return Err(SignInError::Unavailable(Reason::StoreUnknown).into());
             }
             Some(Err(error)) => return Err(self.not_proven(session, &shown, &error, now).await),
         };
         if let Err(error) = self.enter(session, &shown, now).await {
-            let undo = factors.undo(store, &confirmed, now);
             // If that fails too, the authenticator is enrolled: its codes are asked for, and give new
             // recovery codes.
-            let undone = bounded(self.policy.step_wait, undo).await;
+            let undone = undo().await;
             self.record_undone(session, &shown, undone, now).await;
             // It may have noted a factor that there is not.
             self.end(&session.session(), now).await;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use portcullis_audit::{Action, Sink};
+use portcullis_audit::{Action, Event, Sink};
 use portcullis_core::{AnyStore, Clock, Reason, Secret, Timestamp};
 use portcullis_lockout::Lockout;
 use portcullis_session::{Error, Factor, Live, Method, RefreshToken, SessionId, Sessions, Started};
@@ -331,27 +331,23 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         generation: Option<Generation>,
         started: &Started,
     ) -> Result<(), SignInError> {
+        self.record_evicted(proven, started).await?;
         self.still_stands(proven).await?;
         self.still_at(proven, generation).await?;
         if proven.step == Step::SecondFactor {
             // The first step has just been settled, which asked.
             self.unlocked(proven).await?;
         }
-        self.record_start(proven, started).await
+        let login = of_start(proven, Action::Login, &started.session);
+        self.record(proven.told(login)).await
     }
 
-    async fn record_start(&self, proven: &Proven, started: &Started) -> Result<(), SignInError> {
-        let event = |action, session: &SessionId| {
-            let event = proven.origin.event(action, proven.now);
-            event
-                .user(&proven.credential.user_id)
-                .session(&session.to_string())
-        };
-        let login = event(Action::Login, &started.session);
-        let mut recorded = self.record(proven.told(login)).await;
+    /// Those that made room are gone, whatever becomes of the one that they made room for.
+    async fn record_evicted(&self, proven: &Proven, started: &Started) -> Result<(), SignInError> {
+        let mut recorded = Ok(());
         for evicted in &started.evicted {
-            let revoked = self.record(event(Action::SessionRevoked, evicted)).await;
-            recorded = recorded.and(revoked);
+            let revoked = of_start(proven, Action::SessionRevoked, evicted);
+            recorded = recorded.and(self.record(revoked).await);
         }
         recorded
     }
@@ -387,6 +383,14 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             }
         }
     }
+}
+
+/// A session of the user who has proven to be one, and what became of it.
+fn of_start(proven: &Proven, action: Action, session: &SessionId) -> Event {
+    let event = proven.origin.event(action, proven.now);
+    event
+        .user(&proven.credential.user_id)
+        .session(&session.to_string())
 }
 
 /// A session that was not started, or not ended, is never the caller's fault.

@@ -52,7 +52,7 @@ pub enum HashError {
         retry_after: Duration,
     },
     /// The stored hash is no PHC string that this hasher knows, or costs more than it pays.
-    #[error("the stored password hash does not decode")]
+    #[error("the stored password hash does not decode, or costs too much")]
     Malformed,
     /// The hasher itself failed.
     #[error("a password could not be hashed")]
@@ -63,7 +63,8 @@ pub enum HashError {
 ///
 /// The default is OWASP's: 19 MiB, two passes, one lane; as many threads as the machine has cores;
 /// sixteen waiting for each. A caller that goes away frees its place when its hash is done, not
-/// before: the work is under way whoever waits for it.
+/// before: the work is under way whoever waits for it. A stored hash that costs more than sixteen times the
+/// pool's own cost, or the default one where that is more, is [`HashError::Malformed`].
 ///
 /// ```
 /// use portcullis_core::Secret;
@@ -103,8 +104,8 @@ impl Argon2Pool {
     /// passes in one lane.
     ///
     /// # Errors
-    /// [`HashError::Failed`] for a cost that Argon2 does not know (under 8 KiB, no pass) or that no
-    /// stored hash may have: over 4 GiB, over 1000 passes.
+    /// [`HashError::Failed`] for a cost that Argon2 does not know (under 8 KiB, no pass), and for over
+    /// 4 GiB or over 1000 passes.
     pub fn new(threads: usize, memory_kib: u32, passes: u32) -> Result<Self, HashError> {
         if memory_kib > MAX_MEMORY_KIB || passes > MAX_PASSES {
             return Err(HashError::Failed);
@@ -151,10 +152,15 @@ impl Argon2Pool {
 impl Hasher for Argon2Pool {
     fn verify(&self, hash: String, password: Secret) -> Hashing<'_, bool> {
         Box::pin(self.run(move |argon2| {
-            let hash = affordable(&hash).ok_or(HashError::Malformed)?;
+            use argon2::password_hash::Error;
+            let hash = affordable(argon2.params(), &hash).ok_or(HashError::Malformed)?;
             match argon2.verify_password(password.expose(), &hash) {
                 Ok(()) => Ok(true),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(Error::PasswordInvalid) => Ok(false),
+                // Nothing that is wrong with what is stored.
+                Err(Error::OutOfMemory | Error::Internal | Error::RngFailure) => {
+                    Err(HashError::Failed)
+                }
                 Err(_) => Err(HashError::Malformed),
             }
         }))
@@ -170,10 +176,10 @@ impl Hasher for Argon2Pool {
     }
 
     fn is_outdated(&self, hash: &str) -> bool {
-        let Some(hash) = affordable(hash) else {
+        let now = self.argon2.params();
+        let Some(hash) = affordable(now, hash) else {
             return true;
         };
-        let now = self.argon2.params();
         let same = |params: Params| {
             (params.m_cost(), params.t_cost(), params.p_cost())
                 == (now.m_cost(), now.t_cost(), now.p_cost())
@@ -184,15 +190,19 @@ impl Hasher for Argon2Pool {
     }
 }
 
-/// The parts of `hash`, if it is complete and costs no more than the service can pay: whoever can write
-/// one row of the table of users must not take the machine with it.
-fn affordable(hash: &str) -> Option<PasswordHash> {
+/// The parts of `hash`, if it is complete and costs at most sixteen times what one costs `now`, in memory
+/// and in work: whoever can write one row of the table of users must not take the machine with it.
+fn affordable(now: &Params, hash: &str) -> Option<PasswordHash> {
     let hash = PasswordHash::new(hash).ok()?;
     let params = Params::try_from(&hash).ok()?;
     // Without them the verifier would take every password for a wrong one.
     let complete = hash.salt.is_some() && hash.hash.is_some();
-    let cost = params.m_cost() <= MAX_MEMORY_KIB
-        && params.t_cost() <= MAX_PASSES
+    let work = |memory: u32, passes: u32| u64::from(memory).saturating_mul(passes.into());
+    // A pool of a lower cost than the default knows the hashes of one of the default.
+    let memory = now.m_cost().max(MEMORY_KIB).saturating_mul(DEARER);
+    let paid = work(now.m_cost(), now.t_cost()).max(work(MEMORY_KIB, PASSES));
+    let cost = params.m_cost() <= memory
+        && work(params.m_cost(), params.t_cost()) <= paid.saturating_mul(DEARER.into())
         && params.p_cost() <= MAX_LANES;
     (complete && cost).then_some(hash)
 }
@@ -213,6 +223,9 @@ const LANES: u32 = 1;
 const MAX_MEMORY_KIB: u32 = 4 * 1024 * 1024;
 const MAX_PASSES: u32 = 1000;
 const MAX_LANES: u32 = 64;
+/// How many times the present cost a stored hash may have: it was another machine's, or the cost was
+/// lowered since.
+const DEARER: u32 = 16;
 /// As many as the runtime's blocking pool has by default.
 const MAX_THREADS: usize = 512;
 /// About a second's worth of hashes.

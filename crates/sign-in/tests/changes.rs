@@ -72,6 +72,19 @@ async fn a_credential_that_changes_between_the_two_looks_signs_nobody_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_made_room_for_a_login_that_was_then_refused_is_recorded_as_ended() {
+    let desk = desk().await;
+    for _ in 0..20 {
+        desk.try_as("alice", RIGHT).await.unwrap();
+    }
+    desk.users.before(1, changes()[0]);
+    refused(desk.try_as("alice", RIGHT).await);
+    assert_eq!(desk.sessions_of("alice").await, 19);
+    let last = [Action::SessionRevoked, Action::FailedLogin];
+    assert!(desk.sink.actions().ends_with(&last));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_under_way_does_not_outlive_a_change_of_the_password_at_any_point() {
     let early = common::HASH - Duration::from_millis(1);
     let points = [early, common::HASH]

@@ -55,6 +55,10 @@ async fn a_hash_that_is_none_incomplete_or_dear_is_malformed_and_judges_nobody()
         ("m=64", "m=4294967295"),
         ("t=1", "t=4294967295"),
         ("p=1", "p=16777215"),
+        // More than sixteen times what a hash costs by default: in memory, and in work.
+        ("m=64", "m=311297"),
+        ("m=64,t=1", "m=38912,t=17"),
+        ("m=64,t=1", "m=8,t=77825"),
     ];
     let mut hashes = vec![
         String::new(),
@@ -74,6 +78,17 @@ async fn a_hash_that_is_none_incomplete_or_dear_is_malformed_and_judges_nobody()
         assert_eq!(verdict, Err(HashError::Malformed), "{hash}");
         assert!(pool.is_outdated(&hash), "{hash}");
     }
+}
+
+/// A pool of a higher cost pays more, and one of a lower no less than the default.
+#[tokio::test]
+async fn a_hash_as_dear_as_sixteen_of_the_present_ones_still_fits() {
+    let cheap = Argon2Pool::new(1, 8, 1).unwrap();
+    let default = Argon2Pool::default().hash(password()).await.unwrap();
+    assert_eq!(cheap.verify(default, password()).await, Ok(true));
+    let many_passes = Argon2Pool::new(1, 8, 1000).unwrap();
+    let hash = many_passes.hash(password()).await.unwrap();
+    assert_eq!(cheap.verify(hash, password()).await, Ok(true));
 }
 
 #[tokio::test]

@@ -193,6 +193,49 @@ async fn an_undone_enrolment_is_recorded_and_takes_no_other_one_away() {
     assert!(desk.sessions.live(&session.session(), NOW).await.is_err());
 }
 
+/// Whoever holds a session and no code cannot wait for a lost reply, or make one, to be rid of the factor.
+#[tokio::test(start_paused = true)]
+async fn a_confirmation_of_unknown_outcome_takes_no_factor_away_that_was_there_before() {
+    let shown = |code: &str| Shown::new(code);
+    for failure in failures() {
+        let desk = desk().await;
+        let owner = desk.owner().await;
+        for code in [owner.wrong(60), owner.code(60), owner.code(0)] {
+            // Alive, then the confirmation.
+            desk.store.fail(1, 1, failure.clone());
+            let confirmed = desk.sign_in.confirm(&owner.session, shown(&code), at(60));
+            assert!(confirmed.await.is_err(), "{failure}");
+            desk.store.mend();
+        }
+        let standing = desk.factors.standing(&desk.store, "alice", at(60)).await;
+        let standing = standing.unwrap();
+        assert!(
+            standing.enrolled && standing.recovery_codes_left == 10,
+            "{failure}"
+        );
+        assert_eq!(desk.count(Action::FactorRemoved), 0, "{failure}");
+        let challenge = desk.challenge("alice", 90).await;
+        let answer = desk.answer(&challenge, &owner.code(90), 90).await;
+        assert!(answer.is_ok(), "{failure}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmation_that_stalls_takes_no_factor_away_that_was_there_before() {
+    let desk = desk().await;
+    let owner = desk.owner().await;
+    let _never_released = desk.store.hold(1);
+    let confirmed = desk
+        .sign_in
+        .confirm(&owner.session, Shown::new(&owner.wrong(60)), at(60))
+        .await;
+    let unknown = SignInError::Unavailable(Reason::StoreUnknown);
+    assert_eq!(confirmed.unwrap_err(), FactorError::SignIn(unknown));
+    desk.store.mend();
+    let standing = desk.factors.standing(&desk.store, "alice", at(60)).await;
+    assert!(standing.unwrap().enrolled);
+}
+
 /// Row 28: what was begun is done and recorded, whoever waits for the answer.
 #[tokio::test(start_paused = true)]
 async fn acts_upon_a_factor_go_on_to_their_end_when_the_caller_goes_away() {

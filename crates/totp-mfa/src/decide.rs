@@ -203,7 +203,8 @@ pub(crate) fn reset(current: Option<&[u8]>, now: Timestamp) -> (bool, Next) {
     )
 }
 
-/// Takes the factor away if it is still of that generation; answers whether it was.
+/// Takes the factor away if it is of that generation, and answers whether it was. An enrolment under way
+/// goes, too: the confirmation may be yet to come.
 pub(crate) fn undo(
     current: Option<&[u8]>,
     generation: Generation,
@@ -213,6 +214,7 @@ pub(crate) fn undo(
         Ok(Some(Row::Active(active))) if active.generation == generation => {
             (Ok(true), Next::Remove)
         }
+        Ok(Some(Row::Pending(_))) => (Ok(false), Next::Remove),
         Ok(_) => (Ok(false), Next::Keep),
         Err(error) => (Err(error), Next::Keep),
     }

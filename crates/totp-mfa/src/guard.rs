@@ -11,7 +11,7 @@ use crate::decide::{self, Claim, Context, Decision, Fresh};
 use crate::enrolment::{MAX_ACCOUNT, is_label};
 use crate::recovery::{DRAWN_LEN, Pepper, draw};
 use crate::{
-    Code, Confirmed, Enrolment, Error, FactorProof, Generation, MfaPolicy, Presented,
+    Code, Confirmed, Enrolment, Error, FactorProof, FirstCode, Generation, MfaPolicy, Presented,
     RecoveryCodes, Standing,
 };
 
@@ -89,19 +89,24 @@ impl SecondFactors {
         code: &Code,
         now: Timestamp,
     ) -> Result<Confirmed, Error> {
-        let place = self.place(store, user)?;
+        let first = self.first_code(user, Code(code.0.clone()))?;
+        first.consume(store, now).await
+    }
+
+    /// A first code whose [`FirstCode::generation`] is known before it is consumed: for a caller who must
+    /// be able to take back what may have been done. [`SecondFactors::confirm`] is both in one.
+    ///
+    /// # Errors
+    /// [`Error::Entropy`].
+    pub fn first_code(&self, user: &str, code: Code) -> Result<FirstCode, Error> {
         let (recovery_codes, fresh) = self.draw(user)?;
-        let generation = fresh.generation;
-        let held = code.0.clone();
-        let step = move |current: Option<&[u8]>, context: Context<'_>| {
-            let digits = match &held {
-                Held::Totp(digits) => Some(&**digits),
-                Held::Recovery(_) => None,
-            };
-            decide::confirm(current, context, digits, &fresh)
-        };
-        self.judged(store, place, now, step).await?;
-        Ok(Confirmed::new(user, now, generation, recovery_codes))
+        Ok(FirstCode {
+            factors: self.clone(),
+            user: user.to_owned(),
+            code,
+            recovery_codes,
+            fresh,
+        })
     }
 
     /// A code that somebody shows as `user`'s. It proves nothing until [`Presented::consume`] has used
@@ -186,19 +191,21 @@ impl SecondFactors {
         Ok(store.update(place, now, step).await?)
     }
 
-    /// Takes a confirmation back, where its recovery codes could not be shown; a factor that was changed
-    /// or enrolled since stays. Answers whether it did.
+    /// Takes the confirmation of that [`FirstCode::generation`] back, where its recovery codes could not
+    /// be shown or its outcome is not known. Every other factor stays. An enrolment under way is
+    /// forgotten: a confirmation that the store has yet to do finds nothing to confirm. Answers whether a
+    /// factor was taken away.
     ///
     /// # Errors
     /// Those of every call.
     pub async fn undo<S: Store>(
         &self,
         store: &S,
-        confirmed: &Confirmed,
+        user: &str,
+        generation: Generation,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let place = self.place(store, confirmed.user())?;
-        let generation = confirmed.generation();
+        let place = self.place(store, user)?;
         let step = move |current: Option<&[u8]>| decide::undo(current, generation, now);
         store.update(place, now, step).await?
     }
@@ -300,6 +307,39 @@ impl Presented {
             }
         };
         Ok(FactorProof::of_consumed(user, kind, generation, now))
+    }
+}
+
+impl FirstCode {
+    /// The generation that the factor will have if this code completes it.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.fresh.generation
+    }
+
+    /// Completes the enrolment, as [`SecondFactors::confirm`] does.
+    ///
+    /// # Errors
+    /// Those of [`SecondFactors::confirm`].
+    pub async fn consume<S: Store>(self, store: &S, now: Timestamp) -> Result<Confirmed, Error> {
+        let Self {
+            factors,
+            user,
+            code,
+            recovery_codes,
+            fresh,
+        } = self;
+        let place = factors.place(store, &user)?;
+        let generation = fresh.generation;
+        let step = move |current: Option<&[u8]>, context: Context<'_>| {
+            let digits = match &code.0 {
+                Held::Totp(digits) => Some(&**digits),
+                Held::Recovery(_) => None,
+            };
+            decide::confirm(current, context, digits, &fresh)
+        };
+        factors.judged(store, place, now, step).await?;
+        Ok(Confirmed::new(&user, now, generation, recovery_codes))
     }
 }
 

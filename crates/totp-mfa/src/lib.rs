@@ -36,6 +36,7 @@
 //! | [`SecondFactors::enrol`], [`SecondFactors::confirm`] | a secret is a factor once its first code has come back; that code is used up |
 //! | [`Code::parse`], [`SecondFactors::present`], [`Presented::consume`] | a code → a [`FactorProof`], once; the only way to one |
 //! | [`SecondFactors::regenerate`], [`SecondFactors::remove`] | what a recent proof of the present [`Generation`] may change |
+//! | [`SecondFactors::first_code`], [`SecondFactors::undo`] | the same in two steps, and its way back where its outcome is not known |
 //! | [`SecondFactors::standing`] | whether to ask for a code |
 //! | [`SecondFactors::dangerous_reset`], [`SecondFactors::reseal`] | the administrator's way out; a new sealing key |
 //!
@@ -74,5 +75,5 @@ pub use enrolment::Enrolment;
 pub use error::Error;
 pub use guard::SecondFactors;
 pub use policy::{MfaPolicy, PolicyError};
-pub use proof::{Confirmed, FactorProof, Generation, Kind, Presented, Standing};
+pub use proof::{Confirmed, FactorProof, FirstCode, Generation, Kind, Presented, Standing};
 pub use recovery::RecoveryCodes;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use portcullis_core::Timestamp;
 
+use crate::decide::Fresh;
 use crate::{Code, RecoveryCodes, SecondFactors};
 
 /// That a user has just shown a second factor. [`Presented::consume`] makes it, and nothing else does.
@@ -180,6 +181,42 @@ impl fmt::Debug for Presented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Presented")
             .field("kind", &self.code.kind())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first code of an enrolment, and what it will make of it: drawn, and not yet done.
+///
+/// ```
+/// use portcullis_core::{Store, Timestamp};
+/// use portcullis_totp_mfa::{Code, Confirmed, Error, SecondFactors};
+///
+/// async fn confirm<S: Store>(
+///     factors: &SecondFactors, store: &S, user: &str, code: Code, now: Timestamp,
+/// ) -> Result<Confirmed, Error> {
+///     let first = factors.first_code(user, code)?;
+///     let generation = first.generation();
+///     let confirmed = first.consume(store, now).await;
+///     if let Err(Error::Store(_)) = &confirmed {
+///         // It may have been done: nobody has seen these recovery codes.
+///         let _ = factors.undo(store, user, generation, now).await;
+///     }
+///     confirmed
+/// }
+/// ```
+#[must_use = "a code that is not consumed completes nothing"]
+pub struct FirstCode {
+    pub(crate) factors: SecondFactors,
+    pub(crate) user: String,
+    pub(crate) code: Code,
+    pub(crate) recovery_codes: RecoveryCodes,
+    pub(crate) fresh: Fresh,
+}
+
+impl fmt::Debug for FirstCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstCode")
+            .field("generation", &self.fresh.generation)
             .finish_non_exhaustive()
     }
 }

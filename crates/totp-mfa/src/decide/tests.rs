@@ -181,6 +181,14 @@ fn an_enrolment_is_undone_while_it_is_the_one_that_was_meant() {
     let other = Generation::from_bytes([0xff; 8]);
     assert_eq!(undo(held, other, later(30)), (Ok(false), Next::Keep));
     assert_eq!(undo(None, meant, later(30)), (Ok(false), Next::Keep));
+    // The confirmation may be yet to come: it finds nothing to complete.
+    let mut begun = Rig::new(policy());
+    assert!(begun.enrol(START).is_ok());
+    let held = begun.held.as_deref();
+    assert_eq!(undo(held, meant, later(30)), (Ok(false), Next::Remove));
+    let over = later(3600);
+    assert_eq!(undo(held, meant, over), (Ok(false), Next::Keep));
+    assert_eq!(undo(Some(b"junk"), meant, over).1, Next::Keep);
 }
 
 #[test]
