@@ -46,6 +46,9 @@ const fn begins(byte: u8) -> bool {
 }
 
 /// How many bytes at the start of `text` announce a secret and may stay, and how many are it.
+///
+/// The text is a caller's: where this answers `None`, it has looked at no more bytes than a bound, or than
+/// no later call looks at, so that a text is read in the time of its length whatever it is made of.
 fn secret(text: &str, more: bool) -> Option<(usize, usize)> {
     match text.as_bytes().first()? {
         b'e' if text.starts_with(JSON_IN_BASE64) => {
@@ -70,11 +73,17 @@ fn secret(text: &str, more: bool) -> Option<(usize, usize)> {
             let credentials = after
                 .trim_start_matches("%20")
                 .trim_start_matches([' ', '\t', '+', ':', '=']);
-            let shown = text.len().saturating_sub(credentials.len());
+            let separators = after.len().saturating_sub(credentials.len());
+            looked_at(separators);
+            // Asked first: of a text of nothing but schemes, each would walk to the end.
+            if separators == 0 {
+                return None;
+            }
+            let shown = BEARER.len().saturating_add(separators);
             let hidden = token_len(credentials);
             // The scheme written twice: the next one announces the credentials.
             let twice = credentials.get(..hidden)?.eq_ignore_ascii_case(BEARER);
-            (!twice && shown > BEARER.len() && hidden > 0).then_some((shown, hidden))
+            (!twice && hidden > 0).then_some((shown, hidden))
         }
         _ => None,
     }
@@ -88,8 +97,16 @@ fn starts_with(text: &str, start: &str) -> bool {
 /// The length of the run of characters that tokens are made of (RFC 6750 §2.1, b64token).
 fn token_len(text: &str) -> usize {
     let of_a_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    text.bytes().take_while(|byte| of_a_token(byte)).count()
+    let run = text.bytes().take_while(|byte| of_a_token(byte)).count();
+    looked_at(run);
+    run
 }
+
+/// Counts the work for a test; nothing otherwise.
+#[cfg(not(test))]
+const fn looked_at(_bytes: usize) {}
+#[cfg(test)]
+use tests::looked_at;
 
 /// Stands at the end of a text that was cut.
 pub(crate) const MARK: &str = "…[cut]";
@@ -110,8 +127,74 @@ const LONG_RUN: usize = 40;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use proptest::prelude::*;
+
+    thread_local! {
+        static LOOKED_AT_IN_ALL: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn looked_at(bytes: usize) {
+        LOOKED_AT_IN_ALL.set(LOOKED_AT_IN_ALL.get().saturating_add(bytes));
+    }
+
+    /// Beginnings of everything the function knows, and what could stand between them.
+    const PIECES: [&str; 17] = [
+        "bearer",
+        "Bearer ",
+        "bearer=",
+        "bearer:",
+        "bearer%20",
+        "eyJ",
+        "eyJ.",
+        "e",
+        "prt1_",
+        "psc1",
+        "portcullis_live_",
+        "portcullis_liv",
+        "portcullis_test",
+        "key=",
+        "%20",
+        " ",
+        ".",
+    ];
+
+    #[test]
+    fn no_text_costs_more_than_its_length() {
+        let judge = |text: &str| {
+            LOOKED_AT_IN_ALL.set(0);
+            clean(text, 512);
+            let looked = LOOKED_AT_IN_ALL.get();
+            // A run of less than forty that begins as a token is looked at from each of its beginnings.
+            assert!(looked <= 8 * text.len(), "{looked} for {text:.60}");
+        };
+        for first in PIECES {
+            judge(&first.repeat(LOOKED_AT / first.len()));
+            for second in PIECES {
+                for third in PIECES {
+                    let text = [first, second, third].concat();
+                    judge(&text.repeat(1024 / text.len()));
+                    judge(&format!("{}{third}", first.repeat(64) + &second.repeat(64)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_scheme_without_a_separator_hides_nothing_and_one_with_it_hides_what_follows() {
+        let many = "bearer".repeat(50);
+        for (text, kept) in [
+            (many.clone(), many.clone()),
+            ("bearer ".repeat(4), "bearer ".repeat(4)),
+            (format!("{many} {many}"), format!("{many} [redacted]")),
+            (format!("{many}=abc"), format!("{many}=[redacted]")),
+            ("bearerabc bearer".into(), "bearerabc bearer".into()),
+        ] {
+            assert_eq!(&*clean(&text, 4096), kept.as_str(), "{text}");
+        }
+    }
 
     #[test]
     fn known_shapes_of_secrets_are_taken_out() {
