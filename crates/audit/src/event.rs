@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use portcullis_core::{Reason, Timestamp};
 
-use crate::Action;
 use crate::text::clean;
+use crate::{Action, record, state};
 
 /// One thing that happened, before it has a place in the log.
 ///
@@ -64,6 +64,10 @@ pub enum Field {
 }
 
 impl Event {
+    /// The bytes of the longest record: every field of its longest text, and what holds the record in its
+    /// chain. Beside records, each segment of a log has a header of its own.
+    pub const MAX_RECORD_BYTES: usize = record::FRAME_LEN + state::MAX_LEN;
+
     /// An event of `action` at the instant `at` of the request.
     #[must_use]
     pub fn new(action: Action, at: Timestamp) -> Self {
@@ -218,6 +222,16 @@ impl Field {
         }
     }
 
+    /// The sum of all.
+    pub(crate) const MAX_BYTES_IN_ALL: usize = {
+        let (mut all, mut fields) = (0, Self::ALL);
+        while let [field, rest @ ..] = fields {
+            all += field.max_bytes();
+            fields = rest;
+        }
+        all
+    };
+
     pub(crate) const fn place(self) -> usize {
         self as usize
     }
@@ -243,8 +257,11 @@ impl fmt::Debug for Event {
 /// Names that code gives, not callers: 1 to 64 of lower-case ASCII, digits and underscores.
 pub(crate) fn is_name(text: &str) -> bool {
     let of_a_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    (1..=64).contains(&text.len()) && text.bytes().all(of_a_name)
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(of_a_name)
 }
+
+/// Bytes of the longest of them.
+pub(crate) const MAX_NAME_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

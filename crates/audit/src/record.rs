@@ -173,6 +173,8 @@ fn checksum(len: &[u8; 4], body: &[u8]) -> u32 {
 pub(crate) const PREFIX_LEN: usize = 8;
 /// Bytes of a body beside the payload.
 const FIXED_LEN: usize = 1 + 16 + 8 + 8 + 8 + 32 + 32;
+/// Bytes of a record beside the payload.
+pub(crate) const FRAME_LEN: usize = PREFIX_LEN + FIXED_LEN;
 /// Bytes of the longest payload; every event is shorter.
 pub(crate) const MAX_PAYLOAD: usize = 4096;
 const VERSION: u8 = 1;

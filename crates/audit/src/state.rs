@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use portcullis_core::Timestamp;
 
-use crate::event::{Address, is_name};
+use crate::event::{Address, MAX_NAME_BYTES, is_name};
 use crate::{Action, Event, Field};
 
 /// An event's bytes, but for what its record's time decides. Made where the event is, so that the one
@@ -161,6 +161,19 @@ fn put(out: &mut Vec<u8>, tag: u8, value: &[&[u8]]) {
     }
 }
 
+/// The longest payload: every field there is, of its longest text or name. Longer names would not be read
+/// back ([`is_name`]).
+pub(crate) const MAX_LEN: usize = {
+    let observed = FIELD_LEN + 8;
+    let address = FIELD_LEN + 1 + 16 + MAX_NAME_BYTES;
+    let reason = FIELD_LEN + MAX_NAME_BYTES;
+    ACTION_LEN
+        + observed
+        + address
+        + reason
+        + Field::ALL.len() * FIELD_LEN
+        + Field::MAX_BYTES_IN_ALL
+};
 /// Tag and length.
 const FIELD_LEN: usize = 3;
 /// The first field: its value is one byte.
@@ -174,7 +187,9 @@ const FIRST_TEXT: u8 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_core::Reason;
+    use crate::keys::{Keys, LogId};
+    use crate::record::{Head, append};
+    use portcullis_core::{Reason, Secret};
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
@@ -230,7 +245,29 @@ mod tests {
         .session(&long)
         .request_id(&long)
         .target(&long);
-        assert!(bytes(&event, NOW).len() <= crate::record::MAX_PAYLOAD);
+        let name = "n".repeat(MAX_NAME_BYTES);
+        let event = Event {
+            address: Some(Address {
+                ip: "2001:db8::1".parse().unwrap(),
+                source: Cow::Owned(name.clone()),
+            }),
+            reason: Some(Cow::Owned(name)),
+            ..event
+        };
+        let payload = bytes(&event, NOW);
+        assert_eq!(payload.len(), MAX_LEN);
+        const { assert!(MAX_LEN <= crate::record::MAX_PAYLOAD) };
+        let keys = Keys::derive(&Secret::from([7; 32].as_slice()), LogId([1; 16]));
+        let head = Head {
+            sequence: 6,
+            mac: [6; 32],
+            time: NOW,
+        };
+        let mut record = Vec::new();
+        append(&mut record, &keys, &head, 7, NOW, |out| {
+            out.extend_from_slice(&payload);
+        });
+        assert_eq!(record.len(), Event::MAX_RECORD_BYTES);
     }
 
     #[test]

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::header::USER_AGENT;
-use http::{Request, Response};
+use http::{Extensions, HeaderValue, Request, Response};
 use portcullis_audit::{Action, Event, Sink};
 use portcullis_core::{Clock, Reason, Timestamp};
-use portcullis_ip_list::ClientAddress;
-use portcullis_rate_limit::{Limiter, LimiterPolicy, PolicyError, Quota};
+use portcullis_ip_list::{ClientAddress, rate_key};
+use portcullis_rate_limit::{Charge, Limiter, LimiterPolicy, PolicyError, Quota};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -26,15 +26,24 @@ pub struct RecordPolicy {
 }
 
 impl Default for RecordPolicy {
-    /// 100 a second: more than any honest client base is refused, and a flood cannot fill the disk.
+    /// Ten a second, and one a second of one client: enough to see who is refused, and why. They add at most
+    /// 1.6 GB a day to a log, and those of one client 159 MB.
     fn default() -> Self {
-        Self { per_second: 100 }
+        Self { per_second: 10 }
     }
 }
 
 impl RecordPolicy {
-    /// At most `per_second` refusals a second are recorded, from all callers together; the rest are
-    /// counted by [`RecordLayer::shed`].
+    /// At most `per_second` refusals a second are recorded, from all callers together, and a tenth of that
+    /// from one client address, an IPv6 one by its /64; counted by the minute, so that a minute's worth may
+    /// come at once. The rest are counted by [`RecordLayer::shed`]. Where no [`crate::AddressGate`] tells
+    /// an address, all callers share the whole.
+    ///
+    /// This bounds how fast refusals fill a disk. Nothing here keeps them from filling it in the end, and a
+    /// log that has no room refuses every sign-in. A record has at most [`Event::MAX_RECORD_BYTES`], which
+    /// is 1836: the longest ones add 1836 × 86 400 = 158 630 400 bytes a day for each one a second. Leave
+    /// the log that much room for as many days as it takes to notice and to make some. What sign-in records
+    /// itself, such as a wrong password, comes on top.
     #[must_use]
     pub const fn per_second(per_second: u32) -> Self {
         Self { per_second }
@@ -45,15 +54,20 @@ impl RecordPolicy {
 ///
 /// Stands outside the gates. A handler that answers with [`crate::respond`] is recorded like them, with
 /// the address that an [`crate::AddressGate`] before it told, and the [`NamedClient`] and [`NamedKey`] that
-/// a gate noted: of a request that names a key every refusal is recorded, whatever its reason. A missing credential is no event: it says nothing about anyone. What
-/// [`portcullis_audit`] cannot take is counted, and the refusal stands.
+/// a gate noted: of a request that names a key every refusal is recorded, whatever its reason. A missing
+/// credential is no event: it says nothing about anyone. What more comes than the [`RecordPolicy`] admits
+/// is counted, before anything is made of it; what [`portcullis_audit`] cannot take is counted, too; and
+/// the refusal stands.
 pub struct RecordLayer<K> {
     shared: Arc<Shared<K>>,
 }
 
 struct Shared<K> {
     sink: K,
-    limiter: Limiter,
+    /// Of all callers together.
+    whole: Limiter,
+    /// Of each client address.
+    each: Limiter,
     shed: AtomicU64,
     failed: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -65,13 +79,14 @@ impl<K: Sink + 'static> RecordLayer<K> {
     /// # Errors
     /// [`PolicyError`] when the policy admits no event at all.
     pub fn new(sink: K, policy: RecordPolicy, clock: impl Clock) -> Result<Self, PolicyError> {
-        let limiter = Limiter::new(
-            Quota::per_second(policy.per_second)?,
-            LimiterPolicy::default(),
-        );
+        let whole = Quota::per_minute(policy.per_second.saturating_mul(60))?;
+        // A tenth of it.
+        let each = Quota::per_minute(policy.per_second.saturating_mul(6))?;
         let shared = Shared {
             sink,
-            limiter,
+            // One key.
+            whole: Limiter::new(whole, LimiterPolicy::keys(1)?),
+            each: Limiter::new(each, LimiterPolicy::default()),
             shed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             clock: Arc::new(clock),
@@ -168,47 +183,93 @@ where
         let answered = self.inner.call(request);
         Box::pin(async move {
             let response = answered.await?;
-            let refused = response.extensions().get::<Refused>().copied();
-            let of_client = response.extensions().get::<NamedKey>().is_some();
+            let told = response.extensions();
+            let refused = told.get::<Refused>().copied();
+            let of_client = told.get::<NamedKey>().is_some();
             let recorded = |reason| action(reason).or(of_client.then_some(Action::ClientRefused));
             if let Some((Refused(reason), action)) = refused.and_then(|r| Some((r, recorded(r.0)?)))
             {
-                let mut event = Event::new(action, now).reason(reason);
-                if let Some(client) = response.extensions().get::<ClientAddress>() {
-                    event = event.address(client.ip(), client.source().as_str());
+                let refusal = Event::new(action, now).reason(reason);
+                let event = shared.room_for(told.get(), now, || {
+                    described(refusal, told, agent.as_ref(), id)
+                });
+                if let Some(event) = event {
+                    // Apart: what most requests never do is no part of the future that each has.
+                    Box::pin(shared.record(event)).await;
                 }
-                if let Some(proven) = response.extensions().get::<ProvenUser>() {
-                    event = event.user(proven.user());
-                    if let Some(session) = proven.session() {
-                        event = event.session(session);
-                    }
-                }
-                if let Some(client) = response.extensions().get::<NamedClient>() {
-                    event = event.client_system(client.name());
-                }
-                if let Some(key) = response.extensions().get::<NamedKey>() {
-                    event = event.target(key.id());
-                }
-                if let Some(agent) = &agent {
-                    event = event.user_agent(&String::from_utf8_lossy(agent.as_bytes()));
-                }
-                if let Some(id) = id {
-                    event = event.request_id(&id.to_string());
-                }
-                // Apart: what most requests never do is no part of the future that each has.
-                Box::pin(shared.record(event, now)).await;
             }
             Ok(response)
         })
     }
 }
 
+/// The event, with what the gates learned and the request says of itself.
+fn described(
+    mut event: Event,
+    told: &Extensions,
+    agent: Option<&HeaderValue>,
+    id: Option<RequestId>,
+) -> Event {
+    if let Some(client) = told.get::<ClientAddress>() {
+        event = event.address(client.ip(), client.source().as_str());
+    }
+    if let Some(proven) = told.get::<ProvenUser>() {
+        event = event.user(proven.user());
+        if let Some(session) = proven.session() {
+            event = event.session(session);
+        }
+    }
+    if let Some(client) = told.get::<NamedClient>() {
+        event = event.client_system(client.name());
+    }
+    if let Some(key) = told.get::<NamedKey>() {
+        event = event.target(key.id());
+    }
+    if let Some(agent) = agent {
+        event = event.user_agent(&String::from_utf8_lossy(agent.as_bytes()));
+    }
+    if let Some(id) = id {
+        event = event.request_id(&id.to_string());
+    }
+    event
+}
+
 impl<K: Sink> Shared<K> {
-    async fn record(&self, event: Event, now: Timestamp) {
-        // One key for all: nothing a caller chooses decides what is shed.
-        if !self.limiter.check(b"", now).is_admitted() {
-            self.shed.fetch_add(1, Ordering::Relaxed);
-        } else if self.sink.record(event).await.is_err() {
+    /// The event, if there is room for it: what is shed costs no more than asking, however long the texts
+    /// are that its caller chose.
+    fn room_for(
+        &self,
+        client: Option<&ClientAddress>,
+        now: Timestamp,
+        event: impl FnOnce() -> Event,
+    ) -> Option<Event> {
+        let whole = Charge {
+            limiter: &self.whole,
+            // One key for all: nothing a caller chooses decides what is shed, but the address it floods from.
+            key: b"",
+            cost: 1,
+        };
+        let decision = match client.map(|client| rate_key(client.ip())) {
+            None => Limiter::check_all(&[whole], now),
+            Some(key) => {
+                let each = Charge {
+                    limiter: &self.each,
+                    key: key.as_bytes(),
+                    cost: 1,
+                };
+                // The client's first: a flood from one address does not touch the counter of all.
+                Limiter::check_all(&[each, whole], now)
+            }
+        };
+        if decision.decision.is_admitted() {
+            return Some(event());
+        }
+        self.shed.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    async fn record(&self, event: Event) {
+        if self.sink.record(event).await.is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -247,5 +308,29 @@ const fn action(reason: Reason) -> Option<Action> {
         | Reason::ClientAddressRefused
         | Reason::ScopeMissing => Some(Action::ClientRefused),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_audit::testing::MemorySink;
+    use portcullis_core::testing::FakeClock;
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_700_000_000);
+
+    #[test]
+    fn of_what_is_shed_nothing_is_made() {
+        let (sink, clock) = (MemorySink::new(), FakeClock::new(NOW));
+        let layer = RecordLayer::new(sink, RecordPolicy::per_second(1), clock).unwrap();
+        let mut made = 0;
+        for _ in 0..1_000 {
+            let event = || {
+                made += 1;
+                Event::new(Action::AccessDenied, NOW)
+            };
+            let _event = layer.shared.room_for(None, NOW, event);
+        }
+        assert_eq!((made, layer.shed()), (60, 940));
     }
 }
