@@ -1,4 +1,4 @@
-//! A verified access token of a live session.
+//! A verified access token, and whether its session lives.
 
 use std::fmt;
 use std::marker::PhantomData;

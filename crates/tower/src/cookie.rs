@@ -10,7 +10,7 @@ pub(crate) mod form;
 mod guard;
 mod headers;
 mod layer;
-mod request;
+pub(crate) mod request;
 mod site;
 pub(crate) mod token;
 

@@ -35,7 +35,7 @@
 //! |---|---|---|
 //! | [`AddressGate`] | listed client addresses | [`portcullis_ip_list::ClientAddress`] |
 //! | [`LimitGate`] | as many requests of a key as its quota | nothing; headers on the response |
-//! | [`BearerGate`] | a verified access token of a live session | [`portcullis_jwt::AccessToken`], [`portcullis_session::Live`] |
+//! | [`BearerGate`] | a verified access token; with `of_sessions` of a live session | [`portcullis_jwt::AccessToken`], [`portcullis_session::Live`] |
 //! | [`StepUpGate`] | a session that has shown a factor, strong and recent enough | nothing |
 //! | [`Check`] | what a plain function admits | what the function leaves |
 //!

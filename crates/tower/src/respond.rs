@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use http_body_util::Full;
 use portcullis_core::Reason;
 use serde::Serialize;
@@ -83,9 +83,15 @@ pub struct Refused(pub Reason);
 /// Turns a refusal into the response: an RFC 9457 problem with `code`, `WWW-Authenticate` (RFC 6750
 /// §3, RFC 9470 §3) where credentials would help, `Retry-After` in whole seconds rounded up.
 ///
-/// `request` tells whether the caller speaks gRPC; it is answered with a `grpc-status` then, and, as
-/// gRPC has it, with the HTTP status 200. Pass an empty map where no gRPC is served: whoever judges by
-/// the status alone, as a proxy that asks before it forwards, would take that for a yes.
+/// Pass an empty map as `request`: the answer has the reason's HTTP status then, always. Pass the request's
+/// own headers in the handler of a gRPC call alone, a `POST` over HTTP/2: where their content type is
+/// `application/grpc`, or that with a `+` or a `;` behind it, the answer has a `grpc-status` and, as gRPC
+/// has it, the HTTP status 200.
+///
+/// **Any caller can send that content type.** Whoever judges by the status alone takes the 200 for a yes: a
+/// proxy that asks this service before it forwards (forward-auth) copies the caller's headers, and would
+/// let through what is refused here. The layers answer in gRPC only where they were told to
+/// ([`crate::GateLayer::speaks_grpc`]).
 #[must_use]
 pub fn respond(refusal: &Refusal, request: &HeaderMap) -> Response<Full<Bytes>> {
     let problem = Problem::of(refusal.reason);
@@ -114,6 +120,33 @@ pub fn respond(refusal: &Refusal, request: &HeaderMap) -> Response<Full<Bytes>> 
     }
     response.extensions_mut().insert(Refused(refusal.reason));
     response
+}
+
+/// In what a layer refuses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Speaks {
+    /// By the HTTP status, whatever the caller says of itself.
+    #[default]
+    Http,
+    /// In gRPC where the call is one: an answer of the status 200, which a caller must not be able to choose
+    /// where nobody serves gRPC.
+    Grpc,
+}
+
+impl Speaks {
+    /// The answer to a request of that method and version. A gRPC call is a `POST` over HTTP/2.
+    pub(crate) fn answer(
+        self,
+        refusal: &Refusal,
+        method: &Method,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Response<Full<Bytes>> {
+        match (self, version) {
+            (Self::Grpc, Version::HTTP_2) if *method == Method::POST => respond(refusal, headers),
+            _ => respond(refusal, &HeaderMap::new()),
+        }
+    }
 }
 
 /// Adds the fields whose name `headers` does not have yet.
@@ -170,9 +203,12 @@ fn grpc(problem: &Problem) -> Response<Full<Bytes>> {
     response
 }
 
+/// The content type of a gRPC call over HTTP/2, as the protocol spells it. `application/grpc-web` is another
+/// protocol.
 fn is_grpc(request: &HeaderMap) -> bool {
     let content_type = request.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
+    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
 fn challenge(error: &'static str) -> Option<HeaderValue> {
@@ -314,6 +350,31 @@ mod tests {
             answered(&Refusal::new(Reason::StoreUnavailable)).0.headers[RETRY_AFTER],
             "1"
         );
+    }
+
+    #[test]
+    fn only_the_content_type_of_grpc_is_grpc() {
+        let cases = [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;x=y", true),
+            ("application/grpc-web", false),
+            ("application/grpc-web+proto", false),
+            ("application/grpcx", false),
+            ("application/grpc,application/json", false),
+            ("application/grp", false),
+            ("application/json", false),
+            ("text/plain;application/grpc", false),
+            ("", false),
+        ];
+        let refusal = Refusal::new(Reason::RoleMissing);
+        for (kind, grpc) in cases {
+            let mut request = HeaderMap::new();
+            request.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            let answer = respond(&refusal, &request);
+            assert_eq!(answer.status() == StatusCode::OK, grpc, "{kind}");
+            assert_eq!(answer.headers().contains_key("grpc-status"), grpc, "{kind}");
+        }
     }
 
     #[test]

@@ -20,8 +20,9 @@ pub use self::guarded::GuardedRoutes;
 pub use self::policy::{Gated, Layered, Open, Policy};
 pub use self::table::{RouteTable, Row};
 
-use self::elsewhere::Elsewhere;
+use self::elsewhere::{Answers, Elsewhere};
 use self::policy::sealed::Cover;
+use crate::respond::Speaks;
 
 /// An axum router whose every route names the policy it stands behind.
 ///
@@ -62,6 +63,7 @@ pub struct Routes<S = ()> {
     listed: Vec<Listed<S>>,
     routers: Vec<Unlisted<S>>,
     elsewhere: Option<Elsewhere<S>>,
+    speaks: Speaks,
     faults: Vec<RouteFault>,
 }
 
@@ -87,6 +89,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             listed: Vec::new(),
             routers: Vec::new(),
             elsewhere: None,
+            speaks: Speaks::Http,
             faults: Vec::new(),
         }
     }
@@ -150,26 +153,38 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     ///
     /// Of the outermost routes only.
     pub fn elsewhere<P: Policy>(self, policy: P) -> Self {
-        let standard = Elsewhere::standard();
-        self.elsewhere_by(standard.not_found, standard.method_not_allowed, policy)
+        self.answer_elsewhere(Answers::Standard, policy)
     }
 
     /// The same with answers of one's own, such as pages: `axum::routing::any(no_such_page)`.
     pub fn elsewhere_by<P: Policy>(
-        mut self,
+        self,
         not_found: MethodRouter<S>,
         method_not_allowed: MethodRouter<S>,
         policy: P,
     ) -> Self {
+        let own = Box::new([not_found, method_not_allowed]);
+        self.answer_elsewhere(Answers::Own(own), policy)
+    }
+
+    fn answer_elsewhere<P: Policy>(mut self, answers: Answers<S>, policy: P) -> Self {
         if self.elsewhere.is_some() {
             self.faults.push(RouteFault::ElsewhereTwice);
         }
-        self.elsewhere = Some(Elsewhere {
-            not_found,
-            method_not_allowed,
-            policy: Some(Arc::new(policy)),
-        });
+        let policy: Option<Arc<dyn Cover>> = Some(Arc::new(policy));
+        self.elsewhere = Some(Elsewhere { answers, policy });
         self
+    }
+
+    /// Tells that gRPC is served here: a gRPC call (a `POST` over HTTP/2 whose content type is that of gRPC)
+    /// to what is no route gets its `grpc-status`, and the HTTP status 200. Without this it is a 404. What a
+    /// policy refuses, its own [`Stack::speaks_grpc`](crate::Stack::speaks_grpc) decides.
+    ///
+    /// Of the outermost routes only. Never where a proxy asks before it forwards (forward-auth): it takes
+    /// the 200 for a yes, and any caller can send that content type.
+    pub fn speaks_grpc(self) -> Self {
+        let speaks = Speaks::Grpc;
+        Self { speaks, ..self }
     }
 
     /// Gives the handlers their state.
@@ -189,6 +204,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             listed: listed.collect(),
             routers: routers.collect(),
             elsewhere: self.elsewhere.map(|answers| answers.with_state(&state)),
+            speaks: self.speaks,
             faults: self.faults,
         }
     }

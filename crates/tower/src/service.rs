@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version, request};
+use http::{Request, Response, request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -17,7 +17,8 @@ use tower_service::Service;
 
 use crate::arrival::arrival;
 use crate::proven::Known;
-use crate::{Gate, Pass, Refusal, Refused, respond};
+use crate::respond::Speaks;
+use crate::{Gate, Pass, Refusal, Refused};
 
 /// Puts a gate in front of a service.
 ///
@@ -27,6 +28,7 @@ use crate::{Gate, Pass, Refusal, Refused, respond};
 pub struct GateLayer<G> {
     /// Behind one count: each request's future holds it, and a router clones its services per request.
     shared: Arc<Shared<G>>,
+    speaks: Speaks,
 }
 
 struct Shared<G> {
@@ -40,7 +42,23 @@ impl<G: Gate> GateLayer<G> {
         let clock = Box::new(clock);
         Self {
             shared: Arc::new(Shared { gate, clock }),
+            speaks: Speaks::Http,
         }
+    }
+
+    /// Tells that gRPC is served behind this: a refused gRPC call (a `POST` over HTTP/2 whose content type
+    /// is that of gRPC) gets its `grpc-status`, and the HTTP status 200. Without this every refusal has its
+    /// HTTP status.
+    ///
+    /// Never where a proxy asks before it forwards (forward-auth): it takes the 200 for a yes, and any
+    /// caller can send that content type.
+    #[must_use]
+    pub fn speaks_grpc(self) -> Self {
+        self.speaking(Speaks::Grpc)
+    }
+
+    pub(crate) fn speaking(self, speaks: Speaks) -> Self {
+        Self { speaks, ..self }
     }
 }
 
@@ -57,6 +75,7 @@ impl<S, G: Gate> Layer<S> for GateLayer<G> {
         GateService {
             inner,
             shared: Arc::clone(&self.shared),
+            speaks: self.speaks,
         }
     }
 }
@@ -66,6 +85,7 @@ impl<S, G: Gate> Layer<S> for GateLayer<G> {
 pub struct GateService<S, G> {
     inner: S,
     shared: Arc<Shared<G>>,
+    speaks: Speaks,
 }
 
 impl<S: fmt::Debug, G: fmt::Debug> fmt::Debug for GateService<S, G> {
@@ -96,13 +116,13 @@ where
         // The service that was polled ready is the one to call; the fresh clone is not ready yet.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let shared = Arc::clone(&self.shared);
+        let (shared, speaks) = (Arc::clone(&self.shared), self.speaks);
         let (mut head, body) = request.into_parts();
         let now = arrival(&mut head.extensions, &*shared.clock);
         Box::pin(async move {
             let mut pass = match shared.gate.admit(&mut head, now).await {
                 Ok(pass) => pass,
-                Err(refusal) => return Ok(refused(&refusal, head)),
+                Err(refusal) => return Ok(refused(&refusal, &head, speaks)),
             };
             let known = Known::of(&head.extensions);
             let response = inner.call(Request::from_parts(head, body)).await?;
@@ -118,15 +138,12 @@ where
 }
 
 /// The response to a request that is refused, with what is known of it for whoever stands outside.
-pub(crate) fn refused<B, P>(refusal: &Refusal, head: request::Parts) -> Response<GateBody<B, P>> {
-    // gRPC speaks HTTP/2 alone, and its refusals have the status 200: a caller of HTTP/1 must not choose
-    // that for a proxy that asks by status.
-    let speaks = if head.version == Version::HTTP_2 {
-        head.headers
-    } else {
-        HeaderMap::new()
-    };
-    let mut refused = respond(refusal, &speaks);
+pub(crate) fn refused<B, P>(
+    refusal: &Refusal,
+    head: &request::Parts,
+    speaks: Speaks,
+) -> Response<GateBody<B, P>> {
+    let mut refused = speaks.answer(refusal, &head.method, head.version, &head.headers);
     Known::of(&head.extensions).tell(refused.extensions_mut());
     refused.map(GateBody::refused)
 }

@@ -21,6 +21,7 @@ use tower_service::Service;
 use crate::arrival::arrival;
 use crate::body::{READ, ReadBody, read};
 use crate::proven::Known;
+use crate::respond::Speaks;
 use crate::service::refused;
 use crate::{Admitted, GateBody, Refusal, Refused};
 
@@ -129,6 +130,7 @@ pub trait SecretDirectory: Clone + Send + Sync + 'static {
 pub struct SignatureLayer<S, D> {
     shared: Arc<Shared<S, D>>,
     body_within: Duration,
+    speaks: Speaks,
 }
 
 struct Shared<S, D> {
@@ -157,7 +159,20 @@ impl<S: Scheme, D: SecretDirectory> SignatureLayer<S, D> {
                 clock: Arc::new(clock),
             }),
             body_within: READ,
+            speaks: Speaks::Http,
         }
+    }
+
+    /// Tells that gRPC is served behind this: a refused gRPC call (a `POST` over HTTP/2 whose content type
+    /// is that of gRPC) gets its `grpc-status`, and the HTTP status 200. Without this every refusal has its
+    /// HTTP status.
+    ///
+    /// Never where a proxy asks before it forwards (forward-auth): it takes the 200 for a yes, and any
+    /// caller can send that content type.
+    #[must_use]
+    pub fn speaks_grpc(self) -> Self {
+        let speaks = Speaks::Grpc;
+        Self { speaks, ..self }
     }
 
     /// How long a body may be under way, in seconds by tokio's timer: ten unless set, which is enough for
@@ -231,6 +246,7 @@ impl<S, D> Clone for SignatureLayer<S, D> {
         Self {
             shared: Arc::clone(&self.shared),
             body_within: self.body_within,
+            speaks: self.speaks,
         }
     }
 }
@@ -297,7 +313,7 @@ where
         Box::pin(async move {
             let body = match layer.admit(&mut head, body, now).await {
                 Ok(body) => ReadBody::read(body),
-                Err(refusal) => return Ok(refused(&refusal, head)),
+                Err(refusal) => return Ok(refused(&refusal, &head, layer.speaks)),
             };
             let known = Known::of(&head.extensions);
             let response = inner.call(Request::from_parts(head, body)).await?;

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use portcullis_core::Clock;
 
+use crate::respond::Speaks;
 use crate::{AddressGate, Both, Gate, GateLayer, LimitGate};
 
 /// Builds a layer whose gates stand in the safe order; another order does not compile.
@@ -23,6 +24,7 @@ use crate::{AddressGate, Both, Gate, GateLayer, LimitGate};
 /// ```
 pub struct Stack<Stage, G> {
     gate: G,
+    speaks: Speaks,
     stage: PhantomData<fn() -> Stage>,
 }
 
@@ -52,16 +54,29 @@ impl Stack<AddressFirst, AddressGate> {
     /// Begins with the client's address: everything behind it counts and audits by that address.
     #[must_use]
     pub fn new(address: AddressGate) -> Self {
-        Self::with(address)
+        Self::with(address, Speaks::Http)
     }
 }
 
 impl<Stage, G> Stack<Stage, G> {
-    fn with(gate: G) -> Self {
+    fn with(gate: G, speaks: Speaks) -> Self {
         Self {
             gate,
+            speaks,
             stage: PhantomData,
         }
+    }
+
+    /// Tells that gRPC is served behind this: a refused gRPC call (a `POST` over HTTP/2 whose content type
+    /// is that of gRPC) gets its `grpc-status`, and the HTTP status 200. Without this every refusal has its
+    /// HTTP status.
+    ///
+    /// Never where a proxy asks before it forwards (forward-auth): it takes the 200 for a yes, and any
+    /// caller can send that content type.
+    #[must_use]
+    pub fn speaks_grpc(self) -> Self {
+        let speaks = Speaks::Grpc;
+        Self { speaks, ..self }
     }
 }
 
@@ -69,7 +84,7 @@ impl<Stage: BeforeLimit, G: Gate> Stack<Stage, G> {
     /// The limits, by default of the client's address; several in one gate ([`LimitGate::and`]).
     #[must_use]
     pub fn limit(self, limit: LimitGate) -> Stack<ThenLimit, Both<G, LimitGate>> {
-        Stack::with(Both(self.gate, limit))
+        Stack::with(Both(self.gate, limit), self.speaks)
     }
 }
 
@@ -77,7 +92,7 @@ impl<Stage: BeforeToken, G: Gate> Stack<Stage, G> {
     /// The gate that proves who calls: [`crate::BearerGate`] or one of your own.
     #[must_use]
     pub fn token<T: Gate>(self, token: T) -> Stack<ThenToken, Both<G, T>> {
-        Stack::with(Both(self.gate, token))
+        Stack::with(Both(self.gate, token), self.speaks)
     }
 }
 
@@ -85,13 +100,13 @@ impl<Stage, G: Gate> Stack<Stage, G> {
     /// What the caller must be or have shown beyond that: roles, a recent second factor.
     #[must_use]
     pub fn check<T: Gate>(self, check: T) -> Stack<ThenCheck, Both<G, T>> {
-        Stack::with(Both(self.gate, check))
+        Stack::with(Both(self.gate, check), self.speaks)
     }
 
     /// The layer, with the clock for requests that carry no [`crate::Arrival`].
     #[must_use]
     pub fn layer(self, clock: impl Clock) -> GateLayer<G> {
-        GateLayer::new(self.gate, clock)
+        GateLayer::new(self.gate, clock).speaking(self.speaks)
     }
 }
 
@@ -104,7 +119,7 @@ impl<Stage, G: Gate> fmt::Display for Stack<Stage, G> {
 
 impl<Stage, G: Clone> Clone for Stack<Stage, G> {
     fn clone(&self) -> Self {
-        Self::with(self.gate.clone())
+        Self::with(self.gate.clone(), self.speaks)
     }
 }
 

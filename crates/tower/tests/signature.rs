@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use portcullis_core::testing::drop_at_each_await;
 use portcullis_core::{Clock, Failure, Reason, Timestamp};
 use portcullis_hmac_signing::ReplayPolicy;
@@ -199,6 +199,31 @@ async fn a_request_that_came_before_is_refused_by_every_layer_of_the_store() {
     assert_eq!(rig.handled(), 1);
     let next = rig.signed(2);
     assert_eq!(rig.send_whole(&next).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn no_caller_turns_a_refusal_into_a_200_where_no_grpc_is_spoken() {
+    let rig = Rig::new();
+    let grpc = rig.another_layer().speaks_grpc();
+    let mut request = rig
+        .signed(1)
+        .map(|_| Bytes::from_static(b"not what was signed"));
+    let kind = HeaderValue::from_static("application/grpc");
+    request.headers_mut().insert("content-type", kind);
+    for (version, in_grpc) in [(Version::HTTP_11, 401), (Version::HTTP_2, 200)] {
+        *request.version_mut() = version;
+        let layers = [
+            (&rig.layer, 401),
+            (&grpc, in_grpc),
+            (&grpc.clone(), in_grpc),
+        ];
+        for (layer, status) in layers {
+            let answer = rig.send_to(layer, whole(&request)).await;
+            assert_eq!(answer.status(), status, "{version:?}");
+            assert_eq!(answer.headers().contains_key("grpc-status"), status == 200);
+        }
+    }
+    assert_eq!(rig.handled(), 0);
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ impl Keyed {
 }
 
 /// The mask, and what it was laid over.
-fn parse_csrf(text: &[u8]) -> Option<([u8; TAG_LEN], [u8; TAG_LEN])> {
+pub(crate) fn parse_csrf(text: &[u8]) -> Option<([u8; TAG_LEN], [u8; TAG_LEN])> {
     if text.len() != CSRF_LEN {
         return None;
     }

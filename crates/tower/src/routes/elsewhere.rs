@@ -6,33 +6,44 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
-use http::Version;
 use portcullis_core::{Clock, Reason};
 
 use super::policy::sealed::Cover;
-use crate::{Refusal, respond};
+use crate::Refusal;
+use crate::respond::Speaks;
 
 /// The two answers, and what they stand behind.
 pub(super) struct Elsewhere<S> {
-    pub(super) not_found: MethodRouter<S>,
-    pub(super) method_not_allowed: MethodRouter<S>,
+    pub(super) answers: Answers<S>,
     pub(super) policy: Option<Arc<dyn Cover>>,
+}
+
+/// To what is no route, and to another method.
+pub(super) enum Answers<S> {
+    /// Two problems.
+    Standard,
+    /// In that order.
+    Own(Box<[MethodRouter<S>; 2]>),
 }
 
 impl<S: Clone + Send + Sync + 'static> Elsewhere<S> {
     /// Two problems, and nothing before them.
-    pub(super) fn standard() -> Self {
+    pub(super) const fn standard() -> Self {
         Self {
-            not_found: any(async |request| refused(&request, Reason::RouteUnknown)),
-            method_not_allowed: any(async |request| refused(&request, Reason::MethodNotAllowed)),
+            answers: Answers::Standard,
             policy: None,
         }
     }
 
     pub(super) fn with_state<S2>(self, state: &S) -> Elsewhere<S2> {
+        let answers = match self.answers {
+            Answers::Standard => Answers::Standard,
+            Answers::Own(own) => {
+                Answers::Own(Box::new(own.map(|one| one.with_state(state.clone()))))
+            }
+        };
         Elsewhere {
-            not_found: self.not_found.with_state(state.clone()),
-            method_not_allowed: self.method_not_allowed.with_state(state.clone()),
+            answers,
             policy: self.policy,
         }
     }
@@ -47,25 +58,33 @@ impl Elsewhere<()> {
     }
 
     /// Both answers, behind the policy.
-    pub(super) fn covered(self, clock: &Arc<dyn Clock>) -> (MethodRouter, MethodRouter) {
+    pub(super) fn covered(
+        self,
+        clock: &Arc<dyn Clock>,
+        speaks: Speaks,
+    ) -> (MethodRouter, MethodRouter) {
+        let [not_found, method_not_allowed] = match self.answers {
+            Answers::Standard => [Reason::RouteUnknown, Reason::MethodNotAllowed]
+                .map(|reason| refusing(reason, speaks)),
+            Answers::Own(own) => *own,
+        };
         match self.policy {
-            None => (self.not_found, self.method_not_allowed),
+            None => (not_found, method_not_allowed),
             Some(policy) => (
-                policy.over(self.not_found, clock),
-                policy.over(self.method_not_allowed, clock),
+                policy.over(not_found, clock),
+                policy.over(method_not_allowed, clock),
             ),
         }
     }
 }
 
-fn refused(request: &Request, reason: Reason) -> Response {
-    let refusal = Refusal::new(reason);
-    // As for a gate's refusal: gRPC speaks HTTP/2 alone.
-    let answer = match request.version() {
-        Version::HTTP_2 => respond(&refusal, request.headers()),
-        _ => respond(&refusal, &http::HeaderMap::new()),
-    };
-    answer.map(Body::new)
+fn refusing(reason: Reason, speaks: Speaks) -> MethodRouter {
+    any(async move |request: Request| -> Response {
+        let refusal = Refusal::new(reason);
+        let (method, version) = (request.method(), request.version());
+        let answer = speaks.answer(&refusal, method, version, request.headers());
+        answer.map(Body::new)
+    })
 }
 
 const STANDARD: &str = "404, or 405 with the methods of the path; no handler";

@@ -30,6 +30,7 @@ impl Routes {
             listed,
             routers,
             elsewhere,
+            speaks,
             mut faults,
         } = self;
         let elsewhere = elsewhere.unwrap_or_else(Elsewhere::standard);
@@ -39,6 +40,7 @@ impl Routes {
         if !faults.is_empty() {
             return Err(RoutesError::new(faults));
         }
+        let elsewhere = elsewhere.covered(&clock, speaks);
         let router = router(listed, routers, elsewhere, &clock);
         let table = RouteTable::new(rows);
         Ok(GuardedRoutes::new(router, ArrivalLayer::new(clock), table))
@@ -155,10 +157,9 @@ fn is_of_the_old_syntax(segment: &str) -> bool {
 fn router(
     listed: Vec<Listed<()>>,
     routers: Vec<Unlisted<()>>,
-    elsewhere: Elsewhere<()>,
+    (not_found, method_not_allowed): (MethodRouter, MethodRouter),
     clock: &Arc<dyn Clock>,
 ) -> Router {
-    let (not_found, method_not_allowed) = elsewhere.covered(clock);
     let mut all = Router::new();
     for route in listed {
         all = all.route(&route.path, covered(route.policy, route.methods, clock));

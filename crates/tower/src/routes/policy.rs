@@ -8,6 +8,7 @@ use axum::routing::MethodRouter;
 use portcullis_core::Clock;
 
 use self::sealed::{Cover, LayerOfRoute};
+use crate::respond::Speaks;
 use crate::{Gate, GateLayer, Stack};
 
 /// What a route stands behind: a [`Stack`], a layer of one's own with words for what it asks
@@ -86,27 +87,42 @@ impl<Stage: 'static, G: Gate> Cover for Stack<Stage, G> {
 /// A gate as a policy of its own, for one that stands behind other policies. What comes first is a
 /// [`Stack`], which begins with the address.
 #[derive(Clone, Debug)]
-pub struct Gated<G>(G);
+pub struct Gated<G> {
+    gate: G,
+    speaks: Speaks,
+}
 
 impl<G: Gate> Gated<G> {
     /// That gate, said in its own words.
     #[must_use]
     pub const fn by(gate: G) -> Self {
-        Self(gate)
+        let speaks = Speaks::Http;
+        Self { gate, speaks }
+    }
+
+    /// Tells that gRPC is served behind it, as [`GateLayer::speaks_grpc`] does, with the same hazard.
+    #[must_use]
+    pub fn speaks_grpc(self) -> Self {
+        let speaks = Speaks::Grpc;
+        Self { speaks, ..self }
+    }
+
+    fn layer(&self, clock: &Arc<dyn Clock>) -> GateLayer<G> {
+        GateLayer::new(self.gate.clone(), Arc::clone(clock)).speaking(self.speaks)
     }
 }
 
 impl<G: Gate> Cover for Gated<G> {
     fn words(&self) -> Option<String> {
-        each_said(Words(&self.0).to_string())
+        each_said(Words(&self.gate).to_string())
     }
 
     fn over(&self, methods: MethodRouter, clock: &Arc<dyn Clock>) -> MethodRouter {
-        methods.layer(GateLayer::new(self.0.clone(), Arc::clone(clock)))
+        methods.layer(self.layer(clock))
     }
 
     fn over_router(&self, router: Router, clock: &Arc<dyn Clock>) -> Router {
-        router.route_layer(GateLayer::new(self.0.clone(), Arc::clone(clock)))
+        router.route_layer(self.layer(clock))
     }
 }
 

@@ -178,23 +178,99 @@ async fn a_refused_token_is_recorded_and_a_missing_one_is_no_event() {
     assert_eq!(actions, [Action::TokenRefused]);
 }
 
-#[tokio::test]
-async fn a_caller_of_http_1_cannot_turn_a_refusal_into_a_200_by_claiming_grpc() {
-    let gate = BearerGate::<NoClaims>::stateless(login().await.verifier);
-    let service = GateLayer::new(gate, clock()).layer(handler());
-    for (version, status) in [
-        (Version::HTTP_10, StatusCode::UNAUTHORIZED),
-        (Version::HTTP_11, StatusCode::UNAUTHORIZED),
-        (Version::HTTP_2, StatusCode::OK),
-    ] {
-        let mut request = with(from("192.0.2.1"), "content-type", "application/grpc");
+/// Requests as a caller may make them who wants a refusal to look like a yes, and whether each is a call
+/// of gRPC.
+fn claiming_grpc() -> impl Iterator<Item = (Request<Body>, bool)> {
+    let versions = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
+    let methods = [http::Method::GET, http::Method::POST, http::Method::HEAD];
+    let kinds = [
+        ("application/grpc", true),
+        ("application/grpc+proto", true),
+        ("application/grpc-web", false),
+        ("application/grpcx", false),
+    ];
+    let all = versions.into_iter().flat_map(move |version| {
+        let with_method = methods.clone().into_iter();
+        with_method.flat_map(move |method| kinds.map(|kind| (version, method.clone(), kind)))
+    });
+    all.map(|(version, method, (kind, of_grpc))| {
+        let is_call = version == Version::HTTP_2 && method == http::Method::POST && of_grpc;
+        let mut request = with(from("192.0.2.1"), "content-type", kind);
         *request.version_mut() = version;
-        let refused = service.clone().oneshot(request).await.unwrap();
-        assert_eq!(refused.status(), status, "{version:?}");
-        let grpc = refused
-            .headers()
-            .get("grpc-status")
-            .map(|value| value == "16");
-        assert_eq!(grpc, (version == Version::HTTP_2).then_some(true));
+        *request.method_mut() = method;
+        (request, is_call)
+    })
+}
+
+#[tokio::test]
+async fn no_caller_turns_a_refusal_into_a_200_by_claiming_grpc() {
+    let gate = || async { BearerGate::<NoClaims>::stateless(login().await.verifier) };
+    let bare = GateLayer::new(gate().await, clock());
+    let stacked = Stack::new(direct()).token(gate().await).layer(clock());
+    let (bare, stacked) = (bare.layer(handler()), stacked.layer(handler()));
+    for (request, _) in claiming_grpc() {
+        let asked = format!("{request:?}");
+        for refused in [
+            bare.clone()
+                .oneshot(request.clone())
+                .await
+                .unwrap()
+                .status(),
+            stacked.clone().oneshot(request).await.unwrap().status(),
+        ] {
+            assert_eq!(refused, StatusCode::UNAUTHORIZED, "{asked}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_speaks_grpc_says_so_to_a_grpc_call_alone() {
+    let gate = || async { BearerGate::<NoClaims>::stateless(login().await.verifier) };
+    let bare = GateLayer::new(gate().await, clock()).speaks_grpc();
+    let early = Stack::new(direct()).speaks_grpc().token(gate().await);
+    let late = Stack::new(direct()).token(gate().await).speaks_grpc();
+    let layers = (bare, early.clone().layer(clock()), late.layer(clock()));
+    let services = (
+        layers.0.layer(handler()),
+        layers.1.layer(handler()),
+        layers.2.layer(handler()),
+    );
+    for (request, is_call) in claiming_grpc() {
+        let asked = format!("{request:?}");
+        let answers = [
+            services
+                .0
+                .clone()
+                .oneshot(request.clone())
+                .await
+                .unwrap()
+                .into_parts()
+                .0,
+            services
+                .1
+                .clone()
+                .oneshot(request.clone())
+                .await
+                .unwrap()
+                .into_parts()
+                .0,
+            services
+                .2
+                .clone()
+                .oneshot(request)
+                .await
+                .unwrap()
+                .into_parts()
+                .0,
+        ];
+        for head in answers {
+            let told = head.headers.get("grpc-status");
+            let told = told.map(|value| value.to_str().unwrap());
+            let expected = match is_call {
+                true => (StatusCode::OK, Some("16")),
+                false => (StatusCode::UNAUTHORIZED, None),
+            };
+            assert_eq!((head.status, told), expected, "{asked}");
+        }
     }
 }

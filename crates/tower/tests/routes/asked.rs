@@ -214,25 +214,78 @@ async fn another_method_is_a_problem_that_lists_those_there_are_and_head_has_no_
     }
 }
 
-/// Its refusals have the status 200: a caller of HTTP/1 must not choose that.
-#[tokio::test]
-async fn what_is_no_route_is_said_in_grpc_to_a_caller_of_http_2_alone() {
-    let app = routes().route("/a", get(hello), open()).finish().unwrap();
-    for (version, path, expected, code) in [
-        (Version::HTTP_11, "/no", 404, None),
-        (Version::HTTP_11, "/a", 405, None),
-        (Version::HTTP_2, "/no", 200, Some("12")),
-        (Version::HTTP_2, "/a", 200, Some("12")),
-    ] {
-        let answer = asked(&app, Method::POST, path, |request| {
+/// Asks for each path as a caller who says that it speaks gRPC; the statuses, and what gRPC is told.
+async fn claiming_grpc(
+    app: &GuardedRoutes,
+    method: Method,
+    version: Version,
+) -> Vec<(u16, Option<String>)> {
+    let mut answers = Vec::new();
+    for path in ["/no", "/put", "/stack", "/gated"] {
+        let answer = asked(app, method.clone(), path, |request| {
             *request.version_mut() = version;
             let kind = HeaderValue::from_static("application/grpc");
             request.headers_mut().insert("content-type", kind);
         });
         let answer = answer.await;
-        assert_eq!(answer.status(), expected, "{version:?} {path}");
         let told = answer.headers().get("grpc-status");
-        assert_eq!(told.and_then(|told| told.to_str().ok()), code);
+        let told = told.map(|told| told.to_str().unwrap().to_owned());
+        answers.push((answer.status().as_u16(), told));
+    }
+    answers
+}
+
+/// Its refusals have the status 200: no caller must be able to choose that.
+#[tokio::test]
+async fn a_refusal_is_said_in_grpc_where_that_is_spoken_and_to_a_call_of_it_alone() {
+    let says_no = |_: &mut request::Parts, _| Err(Refusal::new(Reason::RoleMissing));
+    let no = || Gated::by(Check::new(says_no));
+    let base = || routes().route("/put", put(hello), open());
+    let http = |elsewhere: bool| {
+        let all = base()
+            .route("/stack", any(secret), closed())
+            .route("/gated", any(secret), no());
+        if elsewhere {
+            all.elsewhere(open())
+        } else {
+            all
+        }
+    };
+    let by_status = [(404, None), (405, None), (403, None), (403, None)];
+    for app in [http(false), http(true)] {
+        let app = app.finish().unwrap();
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for method in [Method::GET, Method::POST] {
+                assert_eq!(claiming_grpc(&app, method, version).await, by_status);
+            }
+        }
+    }
+    let code = |code: &str| (200, Some(code.to_owned()));
+    let in_grpc = [code("12"), code("12"), code("7"), code("7")];
+    let grpc = |elsewhere: bool| {
+        let all = base()
+            .route("/stack", any(secret), closed().speaks_grpc())
+            .route("/gated", any(secret), no().speaks_grpc());
+        // In either order.
+        if elsewhere {
+            all.speaks_grpc().elsewhere(open())
+        } else {
+            all.elsewhere(open()).speaks_grpc()
+        }
+    };
+    let plain = grpc(true).with_state(());
+    for app in [grpc(false), grpc(true), plain] {
+        let app = app.finish().unwrap();
+        assert_eq!(
+            claiming_grpc(&app, Method::POST, Version::HTTP_2).await,
+            in_grpc
+        );
+        for (method, version) in [
+            (Method::POST, Version::HTTP_11),
+            (Method::GET, Version::HTTP_2),
+        ] {
+            assert_eq!(claiming_grpc(&app, method, version).await, by_status);
+        }
     }
 }
 
