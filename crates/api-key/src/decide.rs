@@ -219,7 +219,7 @@ pub(crate) fn revoke(
     (Ok(row.info(act.id, policy, now)), Record::Key(row).put())
 }
 
-/// Revokes the key if it is as old as that and was not used for as long; answers whether it did.
+/// Revokes the key if it is as old as that and was certainly not used for as long; answers whether it did.
 pub(crate) fn revoke_unused(
     current: Option<&[u8]>,
     act: &Act,
@@ -230,8 +230,8 @@ pub(crate) fn revoke_unused(
         Ok(row) => row,
         Err(error) => return (Err(error), Next::Keep),
     };
-    // A use is noted to the minute: what is younger than that may be one that was not.
-    let span = span.max(NOTED_EVERY);
+    // A use is noted to the minute: the last one may lie that much after the last that was noted.
+    let span = span.saturating_add(NOTED_EVERY);
     let used = row.last_used_at.unwrap_or(row.made_at).max(row.made_at);
     if row.revoked_at.is_some() || now.saturating_since(used) < span {
         return (Ok(false), Next::Keep);

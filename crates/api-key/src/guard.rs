@@ -169,8 +169,11 @@ impl<S: Store> ApiKeys<S> {
         self.update(id, now, step).await?
     }
 
-    /// Revokes those of `owner`'s keys that were not used for so long, a minute at least, and whose present
-    /// secret is as old; answers which. Each is judged and revoked in one act.
+    /// Revokes those of `owner`'s keys that were not used for so long and whose present secret is as old;
+    /// answers which. Each is judged and revoked in one act.
+    ///
+    /// A use is noted once a minute, so a minute more must have passed since the last note: no key goes that
+    /// was used within the span, and one that was not may stay for up to a minute longer.
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Store`]: keys before the one that failed are revoked, as the list shows.

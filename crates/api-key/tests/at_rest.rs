@@ -148,7 +148,11 @@ async fn a_scanner_that_looks_for_the_pattern_finds_every_key() {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut grep) = grep else {
-        println!("skipped: there is no grep to scan with");
+        let required = std::env::var_os("PORTCULLIS_REQUIRE").is_some();
+        assert!(!required, "grep is required here");
+        // Not by a macro: the harness would swallow the line of a test that passes.
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED: there is no grep to scan with").unwrap();
         return;
     };
     let mut input = grep.stdin.take().unwrap();

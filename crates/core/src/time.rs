@@ -136,13 +136,25 @@ impl Clock for SystemClock {
         let read = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, nanos);
-        let latest = LATEST.load(Ordering::Relaxed);
-        // Threads that all wrote here would wait for each other: one of them does, once a microsecond.
-        if read < latest.saturating_add(RESOLUTION_NANOS) {
-            return Timestamp(latest);
-        }
-        Timestamp(LATEST.fetch_max(read, Ordering::Relaxed).max(read))
+        Timestamp(held(read, &LATEST))
     }
+}
+
+/// What was read, but never less than anyone had before.
+#[inline]
+fn held(read: u64, latest: &AtomicU64) -> u64 {
+    let before = latest.load(Ordering::Relaxed);
+    // Threads that all wrote here would wait for each other: one of them does, once a microsecond.
+    if read < before.saturating_add(RESOLUTION_NANOS) {
+        return before;
+    }
+    raised(read, latest)
+}
+
+/// Another thread may have written something later since `latest` was looked at.
+#[inline]
+fn raised(read: u64, latest: &AtomicU64) -> u64 {
+    latest.fetch_max(read, Ordering::Relaxed).max(read)
 }
 
 const RESOLUTION_NANOS: u64 = 1_000;
@@ -168,22 +180,57 @@ mod tests {
     }
 
     #[test]
-    fn the_system_clock_never_runs_backwards_across_threads() {
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                std::thread::spawn(|| {
-                    let mut last = SystemClock.now();
-                    for _ in 0..10_000 {
-                        let read = SystemClock.now();
-                        assert!(read >= last);
-                        last = read;
-                    }
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().unwrap();
+    fn a_reading_that_falls_or_rises_by_less_than_a_microsecond_is_the_one_before() {
+        let latest = AtomicU64::new(0);
+        for (read, held_at) in [
+            (5_000, 5_000),
+            (4_999, 5_000),
+            (0, 5_000),
+            (5_999, 5_000),
+            (6_000, 6_000),
+            (5_000, 6_000),
+            (u64::MAX - 1_000, u64::MAX - 1_000),
+            (u64::MAX - 1, u64::MAX - 1_000),
+            (u64::MAX, u64::MAX),
+            (u64::MAX - 2, u64::MAX),
+            (7_000, u64::MAX),
+        ] {
+            assert_eq!(held(read, &latest), held_at, "{read}");
         }
+    }
+
+    #[test]
+    fn what_another_thread_wrote_meanwhile_is_not_taken_back() {
+        let latest = AtomicU64::new(9_000);
+        assert_eq!(raised(5_000, &latest), 9_000);
+        assert_eq!(raised(9_500, &latest), 9_500);
+        assert_eq!(latest.into_inner(), 9_500);
+    }
+
+    /// The system's clock does not step back for a test: readings that do stand in for it. Whoever sees
+    /// what another thread was given, in `told`, is given no less.
+    #[test]
+    fn the_system_clock_never_runs_backwards_across_threads() {
+        const READINGS: u64 = 50_000;
+        let (ticks, latest, told) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let see = |read| {
+            let floor = told.load(Ordering::SeqCst);
+            let given = held(read, &latest);
+            assert!(given >= floor, "{given} after {floor}");
+            told.fetch_max(given, Ordering::SeqCst);
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..READINGS {
+                        see(ticks.fetch_add(RESOLUTION_NANOS, Ordering::Relaxed));
+                        see(0);
+                    }
+                });
+            }
+        });
+        let last = ticks.into_inner().saturating_sub(RESOLUTION_NANOS);
+        assert_eq!((told.into_inner(), latest.into_inner()), (last, last));
     }
 
     #[test]

@@ -46,7 +46,7 @@ async fn the_fifth_failure_locks_is_listed_and_an_administrator_lifts_it() {
 
 #[tokio::test]
 async fn lost_failure_increments_do_not_happen() {
-    // ATTACKS row 5: attempts settled at once are all counted.
+    // Attempts settled at once are all counted.
     let lockout = Arc::new(Lockout::new(
         Memory::new(NOW),
         LockoutPolicy::new(100, Duration::from_secs(60)).unwrap(),
@@ -66,7 +66,6 @@ async fn lost_failure_increments_do_not_happen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn guesses_at_once_do_not_race_past_the_limit() {
-    // ATTACKS row 6.
     let lockout = Arc::new(Lockout::new(Memory::new(NOW), LockoutPolicy::default()));
     let guesses: Vec<_> = (0..64)
         .map(|_| {
@@ -96,7 +95,6 @@ async fn guesses_at_once_do_not_race_past_the_limit() {
 
 #[tokio::test]
 async fn name_variants_share_one_count() {
-    // ATTACKS row 19.
     let (lockout, _) = lockout();
     for variant in ["Kim", "KIM", "\u{212a}im", "ｋｉｍ", " k\u{200b}im\u{ad} "] {
         fail(&lockout, &name(variant), 1).await;
@@ -107,7 +105,7 @@ async fn name_variants_share_one_count() {
 
 #[tokio::test]
 async fn junk_names_do_not_evict_the_victims_count() {
-    // ATTACKS row 21: a full store refuses the junk, and keeps the lock.
+    // A full store refuses the junk, and keeps the lock.
     let cap = MemoryPolicy::default().cap(Scope::new("lockout"), 20);
     let lockout = Lockout::new(Memory::with_policy(NOW, cap), LockoutPolicy::default());
     fail(&lockout, &name("victim"), 5).await;
@@ -123,7 +121,6 @@ async fn junk_names_do_not_evict_the_victims_count() {
 
 #[tokio::test]
 async fn a_store_that_fails_grants_nothing() {
-    // ATTACKS row 24.
     let (lockout, store) = lockout();
     let alice = name("alice");
     let failures = [
@@ -159,7 +156,6 @@ async fn a_reservation_whose_reply_was_lost_lapses_into_one_failure() {
 
 #[tokio::test]
 async fn a_reservation_dropped_at_any_await_hurts_nobody_for_longer_than_its_life() {
-    // ATTACKS rows 27 and 28.
     let (lockout, store) = lockout();
     store.pause(true);
     let alice = name("alice");
@@ -184,7 +180,7 @@ async fn a_reservation_dropped_at_any_await_hurts_nobody_for_longer_than_its_lif
 
 #[tokio::test]
 async fn a_store_that_lost_its_last_second_does_not_keep_anyone_out_or_let_anyone_in() {
-    // ATTACKS row 29: the reservation is gone; its failure counts all the same.
+    // The reservation is gone; its failure counts all the same.
     let (lockout, store) = lockout();
     let alice = name("alice");
     let reservation = granted(&lockout, &alice).await;

@@ -284,9 +284,17 @@ pub(crate) fn inspect(
     match standing(current, now) {
         Ok(Some(Record::Session(row))) if row.revoked.is_none() => {
             // A touch leaves no instant of its own. Refreshed alone, a session is never idle longer
-            // than the policy says, and the rotation is the later of the two.
+            // than the policy says, and the rotation is the later of the two. A row of a policy that
+            // was longer would seem touched in the future, and fresher than all others: it was
+            // rotated, more is not known.
             let touched = row.idle.saturating_sub(policy.idle);
-            (Place::Taken(row.rotated.max(touched)), Next::Keep)
+            let ahead = touched.saturating_since(row.present(now)) >= APART;
+            let used = if ahead {
+                row.rotated
+            } else {
+                row.rotated.max(touched)
+            };
+            (Place::Taken(used), Next::Keep)
         }
         Ok(Some(_)) => (Place::Free, Next::Keep),
         Ok(None) if now.saturating_since(listed) < PENDING => (Place::Pending, Next::Keep),
@@ -342,6 +350,8 @@ fn was_revoked(session: SessionId, user: String, why: Revocation) -> Error {
 
 /// A start writes its row within milliseconds of its member; after a minute it has been given up.
 const PENDING: Duration = Duration::from_secs(60);
+/// The clocks of replicas differ by less: what another touched a moment ahead of now was touched.
+const APART: Duration = Duration::from_secs(60);
 /// One write in a quarter of an hour keeps a page that is open all day alive.
 const TOUCH: Duration = Duration::from_mins(15);
 /// Longer than any start still under way when its id was closed.

@@ -224,7 +224,6 @@ mod tests {
         }
     }
 
-    /// Row 16 of the attacks on totp-mfa.
     #[test]
     fn a_step_up_downgraded_by_a_recovery_code_or_a_password_is_refused() {
         let minutes = Duration::from_secs(300);
@@ -269,7 +268,6 @@ mod tests {
         assert!(!demand.is_met_by(&[], at(1000)));
     }
 
-    /// Row 23 of the attacks on totp-mfa.
     #[test]
     fn a_clock_that_steps_back_makes_no_step_up_last_longer() {
         let shown = [Factor::new(Method::Totp, at(10_000))];

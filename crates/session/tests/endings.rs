@@ -11,9 +11,11 @@
 
 mod common;
 
-use common::{at, faulty, password, policy};
+use std::time::Duration;
+
+use common::{at, faulty, key, password, policy};
 use portcullis_core::{Key, Next, Scope, Store, Timestamp, Value};
-use portcullis_session::{Error, Revocation, SessionId};
+use portcullis_session::{Error, Revocation, SessionId, Sessions};
 
 const DAY: u64 = 24 * 3600;
 
@@ -164,6 +166,19 @@ async fn a_session_in_use_by_its_cookie_is_not_the_one_that_makes_room() {
     sessions.touch(&first.session, at(DAY)).await.unwrap();
     let third = sessions.start("alice", &password(0), at(DAY + 1)).await;
     assert_eq!(third.unwrap().evicted, [second.session]);
+}
+
+#[tokio::test]
+async fn a_shorter_idle_life_makes_no_session_from_before_it_seem_fresher() {
+    let long = policy().sessions_per_user(2);
+    let (before, store) = faulty(long);
+    let stale = before.start("alice", &password(0), at(0)).await.unwrap();
+    let short = long.idle(Duration::from_secs(DAY));
+    let after = Sessions::new(store, key(), short).unwrap();
+    let fresh = after.start("alice", &password(DAY), at(DAY)).await.unwrap();
+    let third = after.start("alice", &password(DAY), at(DAY + 1)).await;
+    assert_eq!(third.unwrap().evicted, [stale.session]);
+    assert!(after.live(&fresh.session, at(DAY + 1)).await.is_ok());
 }
 
 #[tokio::test]

@@ -174,7 +174,7 @@ async fn a_challenge_has_few_tries_and_a_right_code_after_them_is_none() {
     );
 }
 
-/// Row 9: neither a new challenge nor a success between gives the guesser a fresh count.
+/// Neither a new challenge nor a success between gives the guesser a fresh count.
 #[tokio::test(start_paused = true)]
 async fn a_counter_is_not_reset_by_a_restarted_challenge_nor_by_a_success_between() {
     let desk = desk().await;
@@ -218,7 +218,6 @@ async fn a_counter_is_not_reset_by_a_restarted_challenge_nor_by_a_success_betwee
     panic!("{wrong} guesses were looked at");
 }
 
-/// Row 10.
 #[tokio::test(start_paused = true)]
 async fn a_half_signed_in_session_does_not_outlive_a_lock() {
     let desk = desk().await;
@@ -237,7 +236,7 @@ async fn a_half_signed_in_session_does_not_outlive_a_lock() {
     assert!(desk.answer(&challenge, &owner.code(30), 30).await.is_ok());
 }
 
-/// Row 10, at the last moment: the lock falls while the session is being started.
+/// At the last moment: the lock falls while the session is being started.
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_falls_while_the_session_starts_ends_it() {
     let desk = desk().await;

@@ -17,7 +17,7 @@ use portcullis_session::{Demand, Level, Method};
 use portcullis_sign_in::{FactorError, Shown, SignInError};
 use portcullis_totp_mfa::testing::codes;
 
-/// Row 2, where a login ends: the same code at once in many sign-ins.
+/// Where a login ends: the same code at once in many sign-ins.
 #[tokio::test(start_paused = true)]
 async fn the_same_code_at_once_in_many_sign_ins_opens_one_session() {
     let desk = desk().await;
@@ -61,7 +61,7 @@ async fn two_right_answers_of_one_challenge_open_one_session() {
     }
 }
 
-/// Row 24: whatever call of the store fails, nobody gets in, and nothing is left open.
+/// Whatever call of the store fails, nobody gets in, and nothing is left open.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_down_at_any_call_of_an_answer_signs_nobody_in() {
     for failure in failures() {
@@ -115,7 +115,7 @@ async fn a_log_that_is_down_signs_nobody_in_and_steps_nobody_up() {
     assert_eq!(live.unwrap().factors(), before);
 }
 
-/// Rows 27 and 28: a caller who goes away at any point leaves no session behind, and the next login of
+/// A caller who goes away at any point leaves no session behind, and the next login of
 /// the owner goes through.
 #[tokio::test(start_paused = true)]
 async fn an_answer_dropped_at_each_await_leaves_no_session_and_locks_nobody_out() {
@@ -139,7 +139,7 @@ async fn an_answer_dropped_at_each_await_leaves_no_session_and_locks_nobody_out(
     }
 }
 
-/// Row 24: the log, or any call of the store from the confirming one on, its lost reply included.
+/// The log, or any call of the store from the confirming one on, its lost reply included.
 #[tokio::test(start_paused = true)]
 async fn a_confirmation_that_cannot_be_recorded_or_noted_is_undone_and_steps_nothing_up() {
     for failure in failures() {
@@ -236,7 +236,7 @@ async fn a_confirmation_that_stalls_takes_no_factor_away_that_was_there_before()
     assert!(standing.unwrap().enrolled);
 }
 
-/// Row 28: what was begun is done and recorded, whoever waits for the answer.
+/// What was begun is done and recorded, whoever waits for the answer.
 #[tokio::test(start_paused = true)]
 async fn acts_upon_a_factor_go_on_to_their_end_when_the_caller_goes_away() {
     let all = [
@@ -281,7 +281,7 @@ async fn acts_upon_a_factor_go_on_to_their_end_when_the_caller_goes_away() {
     }
 }
 
-/// Row 10, within a session: one that has ended uses no code up.
+/// Within a session: one that has ended uses no code up.
 #[tokio::test(start_paused = true)]
 async fn an_ended_session_is_refused_before_its_code_is_looked_at() {
     let desk = desk().await;
@@ -448,7 +448,7 @@ async fn an_enrolment_that_was_guessed_at_too_often_is_over_and_not_the_services
     assert!(anew.is_ok());
 }
 
-/// Row 12, where an application meets it.
+/// Where an application meets it.
 #[tokio::test(start_paused = true)]
 async fn codes_are_not_regenerated_and_a_factor_is_not_removed_without_showing_it() {
     let desk = desk().await;

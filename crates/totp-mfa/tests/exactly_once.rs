@@ -142,8 +142,8 @@ fn contest(part: &Part) {
     });
 }
 
-/// Attack row 2: the same code at once, in many replicas; row 4: a recovery code raced for. Nobody is
-/// killed: each is accepted by one who tells of it.
+/// The same code at once, in many replicas, and a recovery code raced for. Nobody is killed: each is
+/// accepted by one who tells of it.
 #[test]
 fn a_code_shown_by_64_tasks_in_each_of_3_processes_is_accepted_by_one_of_them() {
     if let Some(part) = Part::current() {

@@ -3,7 +3,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "tests"
@@ -203,7 +202,9 @@ fn present() -> bool {
         std::env::var_os("PORTCULLIS_REQUIRE").is_none(),
         "{name} is required here"
     );
-    println!("skipped: no {name}");
+    // Not by a macro: the harness would swallow the line of a test that passes.
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: no {name}").unwrap();
     false
 }
 

@@ -322,10 +322,10 @@ fn anothers_key_is_as_good_as_none() {
 
 #[test]
 fn unused_keys_are_revoked_and_used_young_and_revoked_ones_stay() {
-    let (month, now) = (DAY * 30, at(60));
+    let (month, now) = (DAY * 30, at(60).saturating_add(NOTED_EVERY));
     let old = made();
     let used = Row {
-        last_used_at: Some(at(31)),
+        last_used_at: Some(at(30).saturating_add(Duration::from_nanos(1))),
         ..made()
     };
     let idle = Row {
@@ -357,14 +357,32 @@ fn unused_keys_are_revoked_and_used_young_and_revoked_ones_stay() {
             assert_eq!(next, Next::Keep);
         }
     }
-    // A use is noted to the minute, so less than that is no age.
-    let just = Row {
-        last_used_at: Some(now),
-        ..made()
-    };
-    let soon = now.saturating_add(NOTED_EVERY - Duration::from_nanos(1));
-    let kept = revoke_unused(Some(&bytes(&just)), &act("acme"), Duration::ZERO, soon);
-    assert_eq!(kept, (Ok(false), Next::Keep));
+}
+
+/// A use is noted to the minute: up to a minute of use lies behind the last one noted.
+#[test]
+fn a_key_used_within_the_span_is_not_revoked_for_want_of_a_note() {
+    let month = DAY * 30;
+    let used = left(&verify(Some(&bytes(&made())), &shown(OLD), &policy(), at(1)).1);
+    let unnoted = at(1).saturating_add(NOTED_EVERY - Duration::from_nanos(1));
+    let again = verify(Some(&bytes(&used)), &shown(OLD), &policy(), unnoted);
+    assert!(again.0.is_ok() && again.1 == Next::Keep);
+    for span in [
+        Duration::ZERO,
+        Duration::from_secs(1),
+        Duration::from_secs(59),
+        NOTED_EVERY,
+        Duration::from_secs(75),
+        month,
+    ] {
+        let revoked = |now| revoke_unused(Some(&bytes(&used)), &act("acme"), span, now);
+        let last = unnoted.saturating_add(span);
+        assert_eq!(revoked(last), (Ok(false), Next::Keep), "{span:?}");
+        let over = last.saturating_add(Duration::from_nanos(1));
+        assert_eq!(revoked(over).0, Ok(true), "{span:?}");
+    }
+    let longest = revoke_unused(Some(&bytes(&used)), &act("acme"), Duration::MAX, at(400));
+    assert_eq!(longest, (Ok(false), Next::Keep));
 }
 
 #[test]

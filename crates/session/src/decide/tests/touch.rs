@@ -102,6 +102,24 @@ fn a_touched_session_keeps_its_place_before_one_refreshed_earlier() {
     assert_eq!(place(&row.unwrap()), Place::Taken(at(1050)));
 }
 
+/// Under a policy of 100 idle seconds, a row that was written under one of 400.
+#[test]
+fn a_row_of_a_longer_idle_life_is_not_taken_for_one_touched_in_the_future() {
+    let stale = Row {
+        idle: at(1400),
+        ..third()
+    };
+    let place = |row: &Row, now| inspect(Some(&bytes(row)), at(500), &policy(), at(now)).0;
+    assert_eq!(place(&stale, 1001), Place::Taken(at(1000)));
+    assert_eq!(place(&stale, 1240), Place::Taken(at(1000)));
+    // Another replica's clock may run ahead by less than a minute: what it touched was touched.
+    assert_eq!(place(&stale, 1241), Place::Taken(at(1300)));
+    let (_, touched) = touched(&third(), at(1059));
+    let touched = touched.unwrap();
+    assert_eq!(place(&touched, 1000), Place::Taken(at(1059)));
+    assert_eq!(place(&touched, 10), Place::Taken(at(1059)), "stepped back");
+}
+
 proptest! {
     #[test]
     fn a_touch_never_shortens_never_revives_and_changes_nothing_else(
