@@ -1,6 +1,6 @@
 //! Why a file cannot be a store.
 
-use portcullis_core::EntropyUnavailable;
+use portcullis_core::{EntropyUnavailable, Timestamp};
 use rusqlite::ErrorCode;
 
 /// Why a file was not opened as a store. A file that is refused is left as it was.
@@ -21,6 +21,18 @@ pub enum OpenError {
     /// The file is a store and is damaged; restore it from a backup.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The store's memory begins more than an hour after the present instant: one of the two clocks was
+    /// wrong. A guard over it would refuse all that it is asked until then.
+    #[error(
+        "the store's memory begins at {birth}, and the clock says {now}: correct the clock if it is behind; \
+         if the store was made under a clock that ran ahead, open it once with SqlitePolicy::dangerous_born_now"
+    )]
+    BirthAhead {
+        /// When the file says that its memory begins.
+        birth: Timestamp,
+        /// What it was opened with.
+        now: Timestamp,
+    },
     /// The file, or its folder, cannot be written.
     #[error("the store cannot be written")]
     ReadOnly,

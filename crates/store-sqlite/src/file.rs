@@ -88,12 +88,16 @@ fn prepare(
         return Err(OpenError::Damaged("its secret has another length".into()));
     }
     let mut birth = from_column(recorded(&connection, "birth")?);
-    if policy.restored && now > birth {
+    if (policy.restored && now > birth) || (policy.born_now && now < birth) {
         connection.execute(
             "UPDATE meta SET value = ?1 WHERE name = 'birth'",
             [to_column(now)],
         )?;
         birth = now;
+    }
+    // Every guard would refuse until then, and no restart would end it.
+    if birth > now.saturating_add(APART) {
+        return Err(OpenError::BirthAhead { birth, now });
     }
     // From here on the writer waits in steps of its own.
     connection.busy_timeout(Duration::ZERO)?;
@@ -222,6 +226,8 @@ const TABLES: &str = "
 const APPLICATION: i32 = 0x706f_7274;
 const FORMAT: i32 = 1;
 const SECRET_LEN: usize = 32;
+/// The clocks of those who share the file differ by less, as by the margin that rows have by default.
+const APART: Duration = Duration::from_secs(3_600);
 const PAUSE: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

@@ -41,7 +41,8 @@
 //! Copying the file of a running store loses what its `-wal` file holds; use SQLite's own backup (the
 //! shell's `.backup`, or `VACUUM INTO`). A restored copy is an older memory: what was consumed since
 //! is unknown to it. Open it once with [`SqlitePolicy::restored`], which moves the store's birth to
-//! now, so that guards of one-time things refuse whatever could have been used before.
+//! now, so that guards of one-time things refuse whatever could have been used before. One that was made
+//! under a clock that ran ahead is refused, [`OpenError::BirthAhead`], until somebody says which was wrong.
 //!
 //! It does not encrypt values and hides nothing from whoever reads the file: its key secret is in it.
 //! It does not work on network file systems, whose locks cannot be trusted.

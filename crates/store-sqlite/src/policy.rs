@@ -15,6 +15,7 @@ pub struct SqlitePolicy {
     pub(crate) margin: Duration,
     pub(crate) check_on_open: bool,
     pub(crate) restored: bool,
+    pub(crate) born_now: bool,
 }
 
 impl Default for SqlitePolicy {
@@ -29,6 +30,7 @@ impl Default for SqlitePolicy {
             margin: Duration::from_secs(3_600),
             check_on_open: true,
             restored: false,
+            born_now: false,
         }
     }
 }
@@ -51,10 +53,10 @@ impl SqlitePolicy {
 
     /// How long a call waits while other processes hold the file, before it is answered
     /// [`Contended`](portcullis_core::Failure::Contended). Five seconds: no healthy process holds it
-    /// for longer than a batch, and a client has given up by then.
+    /// for longer than a batch, and a client has given up by then. At most 24 days, SQLite's own limit.
     #[must_use]
     pub fn patience(mut self, span: Duration) -> Self {
-        self.patience = span;
+        self.patience = span.min(MOST_PATIENCE);
         self
     }
 
@@ -90,6 +92,23 @@ impl SqlitePolicy {
         self
     }
 
+    /// Says that the store was made, or restored, under a clock that ran ahead, and that the present clock
+    /// is right: opening moves a birth that lies in the future back to now, for good. The way out of
+    /// [`OpenError::BirthAhead`](crate::OpenError::BirthAhead). A birth that does not lie ahead stays.
+    ///
+    /// If the present clock is right, nothing that was used counts as new: what was stamped before now is
+    /// refused as older than the store, and what was stamped in the wrong clock's time is no request of
+    /// today's; its notes stay until their own end. Values written meanwhile keep their wrong dates: a
+    /// second factor that was used then takes no code until it is made anew. If instead the present clock
+    /// is **behind**, the guards' refusal of what came before the true birth is lost for good: what was
+    /// accepted by a store that this one replaced can be accepted once more. Look at the clock first; say
+    /// it once, with no other process on the file, for those keep the birth they read.
+    #[must_use]
+    pub fn dangerous_born_now(mut self) -> Self {
+        self.born_now = true;
+        self
+    }
+
     pub(crate) fn cap_of(&self, scope: Scope) -> u64 {
         self.caps
             .get(&scope)
@@ -97,3 +116,6 @@ impl SqlitePolicy {
             .unwrap_or(self.keys_per_scope)
     }
 }
+
+/// SQLite counts milliseconds in 31 bits.
+const MOST_PATIENCE: Duration = Duration::from_millis(2_147_483_647);

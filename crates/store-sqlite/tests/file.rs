@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use portcullis_core::{Durability, Failure, Key, Next, Scope, Store, Timestamp, Value};
 use portcullis_store_sqlite::{OpenError, Sqlite, SqlitePolicy};
@@ -74,6 +75,79 @@ async fn a_restored_file_is_born_anew_and_stays_so() {
     assert_eq!(stepped_back.birth(), at(900));
     stepped_back.close().await;
     assert_eq!(Sqlite::open(&path, at(1_000)).unwrap().birth(), at(900));
+}
+
+const HOUR: u64 = 3_600;
+const TEN_YEARS: u64 = 10 * 365 * 24 * HOUR;
+
+#[tokio::test]
+async fn a_store_made_under_a_clock_that_ran_ahead_is_refused_with_both_instants_until_said_otherwise()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate.db");
+    let store = Sqlite::open(&path, at(TEN_YEARS)).unwrap();
+    let (key, until) = (Key::new(SMALL, b"a"), at(TEN_YEARS + 900));
+    put(&store, key, TEN_YEARS, until).await.unwrap();
+    store.close().await;
+    // Restoring moves a birth forward alone, so it is no way back.
+    let restored = SqlitePolicy::default().restored(true);
+    for policy in [SqlitePolicy::default(), restored] {
+        let refused = Sqlite::open_with_policy(&path, at(0), policy).unwrap_err();
+        let OpenError::BirthAhead { birth, now } = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((birth, now), (at(TEN_YEARS), at(0)));
+        let text = refused.to_string();
+        for part in [
+            &at(TEN_YEARS).to_string(),
+            &at(0).to_string(),
+            "dangerous_born_now",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    let now = SqlitePolicy::default().dangerous_born_now();
+    let store = Sqlite::open_with_policy(&path, at(60), now.clone()).unwrap();
+    assert_eq!(store.birth(), at(60));
+    assert!(holds(&store, key, 60).await, "what is noted stays noted");
+    assert!(holds(&store, key, TEN_YEARS + 899).await);
+    store.close().await;
+    // For good, and said again it changes nothing.
+    for (policy, secs) in [(SqlitePolicy::default(), 90), (now, 120)] {
+        let store = Sqlite::open_with_policy(&path, at(secs), policy).unwrap();
+        assert_eq!(store.birth(), at(60));
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_birth_is_ahead_by_more_than_an_hour_before_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate.db");
+    Sqlite::open(&path, at(HOUR)).unwrap().close().await;
+    let store = Sqlite::open(&path, at(0)).unwrap();
+    assert_eq!(store.birth(), at(HOUR), "refused what is before it");
+    store.close().await;
+    let before = at(0).saturating_sub(Duration::from_nanos(2));
+    let refused = Sqlite::open(&path, before);
+    assert!(matches!(refused, Err(OpenError::BirthAhead { .. })));
+    Sqlite::open(&path, at(0)).unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_patience_beyond_what_sqlite_can_count_is_its_longest() {
+    let folder = tempfile::tempdir().unwrap();
+    let longest = Duration::from_millis(1 << 31);
+    for patience in [Duration::MAX, longest, Duration::ZERO] {
+        let policy = SqlitePolicy::default().patience(patience).margin(patience);
+        let path = folder.path().join("gate.db");
+        let store = Sqlite::open_with_policy(&path, at(0), policy).unwrap();
+        put(&store, Key::new(SMALL, b"a"), 0, Timestamp::MAX)
+            .await
+            .unwrap();
+        store.close().await;
+    }
 }
 
 #[cfg(unix)]
