@@ -1,6 +1,8 @@
 //! A partner signs an order; the service takes it once, and nothing that was made of it.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Request;
 use http::request::Parts;
@@ -34,14 +36,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (old, new) = (Secret::generate::<32>()?, Secret::generate::<32>()?);
     let (old, new) = (SigningKey::new(old)?, SigningKey::new(new)?);
     let scheme = V1::new("orders")?;
-    let in_a_day = now.saturating_add(std::time::Duration::from_secs(86_400));
-    let service = Service {
+    let day = Duration::from_secs(86_400);
+    let yesterday = now.saturating_sub(day);
+    let mut service = Service {
         verifier: Verifier::new(scheme.clone(), Policy::requiring(Component::ALL))?,
-        // The partner has been given a new secret and may use the old one for a day.
+        // The partner has been given a new secret just now and may use the old one for a day. When each
+        // was made is kept beside it: the service had been running for an hour when the new one was.
         partner: Secrets::new(new.clone())
-            .and_previous(old.clone(), in_a_day)
-            .made_at(now),
-        guard: ReplayGuard::new(Memory::new(now), ReplayPolicy::default()),
+            .made_at(now)
+            .and_previous(old.clone(), now.saturating_add(day))
+            .previous_made_at(yesterday),
+        guard: remembering_since(now.saturating_sub(Duration::from_secs(3_600))),
     };
 
     let signer = Signer::new(scheme.clone(), KeyId::parse("partner-7")?, old);
@@ -60,13 +65,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "another query: {}",
         text(&service.take(&urgent, body, now).await)
     );
-    let late = now.saturating_add(std::time::Duration::from_secs(301));
+    let late = now.saturating_add(Duration::from_secs(301));
     println!("too late: {}", text(&service.take(&head, body, late).await));
 
     let signed = service.take(&head, body, now).await?;
     println!("taken: {:?} {:?}", signed.path(), signed.body());
     println!("by the old secret: {}", signed.by_previous_secret());
     println!("again: {}", text(&service.take(&head, body, now).await));
+    // Restarted, it has forgotten; the old secret is older than its memory, so it refuses what it may have seen.
+    service.guard = remembering_since(now);
+    println!(
+        "again, after a restart: {}",
+        text(&service.take(&head, body, now).await)
+    );
 
     let signer = Signer::new(scheme, KeyId::parse("partner-8")?, new);
     let mut request = Request::get("https://api.example.com/v1/orders").body("")?;
@@ -77,6 +88,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         text(&service.take(&head, body, now).await)
     );
     Ok(())
+}
+
+fn remembering_since(birth: Timestamp) -> ReplayGuard<Memory> {
+    ReplayGuard::new(Memory::new(birth), ReplayPolicy::default())
 }
 
 fn text(answer: &Result<SignedRequest, Error>) -> String {

@@ -18,7 +18,7 @@ impl Claim {
     /// Whether the store's memory reaches as far as this request's, and its time is not over.
     ///
     /// What could have been accepted before the store's birth may have been, and the note of it be gone;
-    /// save where the key is no older than the store.
+    /// save where the key that signed is no older than the store.
     pub(crate) fn admit(&self, birth: Timestamp, now: Timestamp) -> Result<(), Error> {
         self.window.admit(self.timestamp, now)?;
         let remembered = self.timestamp > birth.saturating_add(self.window.ahead);

@@ -17,7 +17,7 @@ use crate::{Error, KeyId, ReplayPolicy, SignedRequest, Unclaimed};
 ///
 /// # Which stores will do
 /// Any, a volatile one too: what could have been accepted before the store's birth is refused, unless
-/// [`crate::Secrets::made_at`] says that the key is no older. So after a restart of a service that
+/// [`crate::Secrets::made_at`] says that the key which signed is no older. So after a restart of a service that
 /// remembers in memory, requests signed before it are refused, and clients sign them anew. Services on
 /// several machines share one store.
 pub struct ReplayGuard<St> {

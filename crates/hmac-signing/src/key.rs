@@ -122,9 +122,21 @@ pub struct Secrets(Arc<Live>);
 
 #[derive(Clone)]
 struct Live {
-    current: SigningKey,
-    previous: Option<(SigningKey, Timestamp)>,
-    made_at: Option<Timestamp>,
+    current: Known,
+    previous: Option<(Known, Timestamp)>,
+}
+
+/// A key, and since when anyone can have known it; nothing if that was not said.
+#[derive(Clone)]
+struct Known {
+    key: SigningKey,
+    since: Option<Timestamp>,
+}
+
+impl Known {
+    fn of(key: SigningKey) -> Self {
+        Self { key, since: None }
+    }
 }
 
 impl Secrets {
@@ -132,40 +144,58 @@ impl Secrets {
     #[must_use]
     pub fn new(current: SigningKey) -> Self {
         Self(Arc::new(Live {
-            current,
+            current: Known::of(current),
             previous: None,
-            made_at: None,
         }))
     }
 
     /// The key before counts, too, while now is before `until`.
     #[must_use]
     pub fn and_previous(mut self, key: SigningKey, until: Timestamp) -> Self {
-        Arc::make_mut(&mut self.0).previous = Some((key, until));
+        Arc::make_mut(&mut self.0).previous = Some((Known::of(key), until));
         self
     }
 
-    /// None of these secrets was known to anyone before `instant`. Nothing can have been signed with them
-    /// before then, so a store whose memory begins earlier has seen whatever was.
+    /// The current secret was known to nobody before `instant`: when it was made, as kept beside it. Of the
+    /// one before it says nothing; see [`Secrets::previous_made_at`].
+    ///
+    /// Nothing can have been signed with it earlier, so a store whose memory begins earlier has seen whatever
+    /// was, and a new partner's first request is taken at once. Unsaid, or said too early, it costs requests:
+    /// those of the first seconds after the store's birth are refused. Said too late, it costs their being
+    /// good once: with a request's own instant, or that of the service's start, what was captured before a
+    /// restart is **accepted again** by a store that begins anew.
     #[must_use]
     pub fn made_at(mut self, instant: Timestamp) -> Self {
-        Arc::make_mut(&mut self.0).made_at = Some(instant);
+        Arc::make_mut(&mut self.0).current.since = Some(instant);
         self
     }
 
-    pub(crate) fn known_since(&self) -> Option<Timestamp> {
-        self.0.made_at
+    /// As [`Secrets::made_at`], of the key before; without one, nothing.
+    #[must_use]
+    pub fn previous_made_at(mut self, instant: Timestamp) -> Self {
+        if let Some((previous, _)) = &mut Arc::make_mut(&mut self.0).previous {
+            previous.since = Some(instant);
+        }
+        self
+    }
+
+    /// Since when anyone can have known the key that signed, if that was said.
+    pub(crate) fn known_since(&self, signed_by: SignedBy) -> Option<Timestamp> {
+        match signed_by {
+            SignedBy::Current => self.0.current.since,
+            SignedBy::Previous => self.0.previous.as_ref()?.0.since,
+        }
     }
 
     pub(crate) fn current(&self) -> &SigningKey {
-        &self.0.current
+        &self.0.current.key
     }
 
     pub(crate) fn previous(&self, now: Timestamp) -> Option<&SigningKey> {
         let previous = self.0.previous.as_ref();
         previous
             .filter(|(_, until)| now < *until)
-            .map(|(key, _)| key)
+            .map(|(previous, _)| &previous.key)
     }
 }
 
@@ -176,7 +206,7 @@ impl fmt::Debug for Secrets {
                 "previous_until",
                 &self.0.previous.as_ref().map(|(_, until)| until),
             )
-            .field("made_at", &self.0.made_at)
+            .field("made_at", &self.0.current.since)
             .finish_non_exhaustive()
     }
 }

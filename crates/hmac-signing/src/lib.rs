@@ -10,17 +10,18 @@
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 //! # runtime.block_on(async {
-//! let now = Timestamp::from_unix_secs(1_700_000_000);
+//! let [started, created, now] = [0, 1, 2].map(|after| Timestamp::from_unix_secs(1_700_000_000 + after));
 //! let (key, scheme) = (SigningKey::new(Secret::generate::<32>()?)?, V1::new("orders")?);
 //!
 //! let mut request = http::Request::post("https://api.example.com/v1/orders").body("{}")?;
 //! Signer::new(scheme.clone(), KeyId::parse("partner-7")?, key.clone()).sign(&mut request, now)?;
 //!
 //! let verifier = Verifier::new(scheme, Policy::requiring(Component::ALL))?;
-//! let guard = ReplayGuard::new(Memory::new(now), ReplayPolicy::default());
+//! let guard = ReplayGuard::new(Memory::new(started), ReplayPolicy::default());
 //! let (head, body) = request.into_parts();
 //! let begun = verifier.begin(&head, now)?; // before the body is read
-//! let secrets = Secrets::new(key).made_at(now); // looked up by begun.key_id()
+//! // Looked up by begun.key_id(); `created` is kept beside the key, and never the request's instant.
+//! let secrets = Secrets::new(key).made_at(created);
 //! let again = begun.clone();
 //! let unclaimed = begun.verify(Some(&secrets), Bytes::from(body), now)?;
 //! let signed = unclaimed.claim(&guard, now).await?;

@@ -3,7 +3,7 @@
 mod acts;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, Uri};
 use portcullis_core::{Next, Secret, Timestamp};
 
 use crate::decide::Claim;
@@ -173,15 +173,49 @@ fn changes(
         *changed.method_mut() = http::Method::DELETE;
         all.push(changed);
     }
-    if covers.has(Component::Path)
-        && covers.has(Component::Query)
-        && let Ok(target) = format!("{}x", request.uri()).parse()
-    {
-        let mut changed = request.clone();
-        *changed.uri_mut() = target;
-        all.push(changed);
+    if covers.has(Component::Authority) {
+        all.extend(of_another_host(request));
+    }
+    if covers.has(Component::Path) {
+        all.extend(to_another(request, |path, query| format!("{path}x{query}")));
+    }
+    if covers.has(Component::Query) {
+        all.extend(to_another(request, |path, query| {
+            let mark = if query.is_empty() { "?" } else { "" };
+            format!("{path}{query}{mark}x")
+        }));
     }
     all
+}
+
+/// The request to another host, wherever it names one: in its header, in its target, or in both.
+fn of_another_host(request: &Request<Bytes>) -> Option<Request<Bytes>> {
+    let mut changed = request.clone();
+    if let Some(host) = changed.headers_mut().get_mut("host") {
+        *host = HeaderValue::try_from(format!("x{}", host.to_str().ok()?)).ok()?;
+    }
+    let mut target = changed.uri().clone().into_parts();
+    if let Some(host) = target.authority {
+        target.authority = Some(format!("x{host}").parse().ok()?);
+        *changed.uri_mut() = Uri::from_parts(target).ok()?;
+    }
+    Some(changed)
+}
+
+/// The request with what becomes of its path and of its query, which begins with its question mark.
+fn to_another(
+    request: &Request<Bytes>,
+    target_of: impl Fn(&str, &str) -> String,
+) -> Option<Request<Bytes>> {
+    let mut target = request.uri().clone().into_parts();
+    let sent = target.path_and_query?;
+    let query = sent.as_str().split_once('?');
+    let query = query.map_or_else(String::new, |(_, query)| format!("?{query}"));
+    let other = target_of(sent.path(), &query);
+    target.path_and_query = Some(other.parse().ok()?);
+    let mut changed = request.clone();
+    *changed.uri_mut() = Uri::from_parts(target).ok()?;
+    Some(changed)
 }
 
 /// Of a secret that the corpus does not know.
@@ -275,3 +309,50 @@ const WINDOW: Window = Window {
     skew: std::time::Duration::from_secs(300),
     ahead: std::time::Duration::from_secs(5),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_that_v1_covers_is_changed_alone_whatever_the_target_is_like() {
+        let v1 = V1::new("orders").unwrap();
+        for target in ["/a?b=c", "/a", "/?", "https://api.example.com/a?b"] {
+            let request = Request::post(target)
+                .header("host", "api.example.com")
+                .header("content-type", "text/plain")
+                .header("x-timestamp", "1700000000")
+                .body(Bytes::from("{}"))
+                .unwrap();
+            let changed = changes(&v1, &request, "x-key-id");
+            let before = parts(&request);
+            for part in 0..before.len() {
+                let alone = changed.iter().any(|changed| {
+                    let after = parts(changed);
+                    (0..before.len()).all(|at| (after[at] == before[at]) == (at != part))
+                });
+                assert!(alone, "part {part} of {target}");
+            }
+        }
+    }
+
+    fn parts(request: &Request<Bytes>) -> [String; 9] {
+        let uri = request.uri();
+        let target = uri.path_and_query().unwrap();
+        let (host, of_target) = (request.headers().get("host"), uri.authority());
+        let host = host.unwrap().to_str().unwrap();
+        assert!(of_target.is_none_or(|named| named.as_str() == host));
+        let header = |name| format!("{:?}", request.headers().get(name));
+        [
+            request.method().to_string(),
+            host.to_owned(),
+            target.path().to_owned(),
+            target.as_str()[target.path().len()..].to_owned(),
+            header("content-type"),
+            format!("{:?}", request.body()),
+            header("x-timestamp"),
+            header("x-nonce"),
+            header("x-key-id"),
+        ]
+    }
+}

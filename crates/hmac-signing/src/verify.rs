@@ -165,7 +165,7 @@ impl<S: Scheme> Begun<S> {
         Ok(Unclaimed {
             once: self.nonce.map_or(Once::Mac(self.mac), Once::Nonce),
             window: policy.window,
-            made_at: secrets.and_then(Secrets::known_since),
+            made_at: secrets.and_then(|secrets| secrets.known_since(signed_by)),
             request: SignedRequest {
                 head: self.head,
                 key_id: self.key_id,

@@ -133,7 +133,9 @@ fn present(program: &str) -> bool {
     let required = std::env::var_os("PORTCULLIS_REQUIRE").is_some();
     assert!(runs || !required, "{program} is required here");
     if !runs {
-        println!("skipped: no {program}");
+        // Not by a macro: the harness would swallow the line of a test that passes.
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED: there is no {program}").unwrap();
     }
     runs
 }

@@ -190,14 +190,14 @@ impl SigningSecrets {
     /// The live secrets of a record that counts, for a verifier.
     pub(crate) fn open(&self, record: &SigningSecret) -> Result<Secrets, SecretError> {
         let made_at = Timestamp::from_unix_nanos(record.current.made_at);
-        let secrets = Secrets::new(self.unseal(&record.id, &record.current)?);
+        let secrets = Secrets::new(self.unseal(&record.id, &record.current)?).made_at(made_at);
         let Some(previous) = &record.previous else {
-            return Ok(secrets.made_at(made_at));
+            return Ok(secrets);
         };
         let key = self.unseal(&record.id, &previous.secret)?;
-        let oldest = Timestamp::from_unix_nanos(previous.secret.made_at);
+        let made_at = Timestamp::from_unix_nanos(previous.secret.made_at);
         let until = Timestamp::from_unix_nanos(previous.until);
-        Ok(secrets.and_previous(key, until).made_at(oldest))
+        Ok(secrets.and_previous(key, until).previous_made_at(made_at))
     }
 
     fn seal(&self, id: &str, secret: &Secret, now: Timestamp) -> Result<Sealed, SecretError> {
