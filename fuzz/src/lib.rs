@@ -68,6 +68,10 @@ pub const TARGETS: &[Target] = &[
         portcullis_session::testing::fuzz_refresh_token,
     ),
     (
+        "rsa_private_key_pem",
+        portcullis_jwt::testing::fuzz_rsa_private_key_pem,
+    ),
+    (
         "rsa_public_key_pem",
         portcullis_jwt::testing::fuzz_rsa_public_key_pem,
     ),

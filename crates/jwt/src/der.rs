@@ -118,7 +118,7 @@ fn natural(input: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((magnitude, rest))
 }
 
-fn positive(magnitude: &[u8]) -> Vec<u8> {
+pub(crate) fn positive(magnitude: &[u8]) -> Vec<u8> {
     let mut content = Vec::with_capacity(magnitude.len().saturating_add(1));
     if magnitude.first().is_some_and(|byte| *byte >= 0x80) {
         content.push(0);
@@ -128,7 +128,7 @@ fn positive(magnitude: &[u8]) -> Vec<u8> {
 }
 
 /// An element of fewer than 65 536 bytes, which a key within the bounds has.
-fn written(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn written(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut element = vec![tag];
     match (u8::try_from(content.len()), u16::try_from(content.len())) {
         (Ok(short @ ..=0x7f), _) => element.push(short),
@@ -145,13 +145,13 @@ fn written(tag: u8, content: &[u8]) -> Vec<u8> {
 const NOT_DER: Error = Error::Key("the key is not in strict DER");
 const NOT_RSA: Error = Error::Key("the key is not an RSA key");
 
-const INTEGER: u8 = 0x02;
+pub(crate) const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
-const SEQUENCE: u8 = 0x30;
-const VERSION_ZERO: &[u8] = &[INTEGER, 1, 0];
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const VERSION_ZERO: &[u8] = &[INTEGER, 1, 0];
 /// `rsaEncryption` (1.2.840.113549.1.1.1) and the NULL that RFC 3279 §2.3.1 asks for beside it.
-const RSA_ENCRYPTION: &[u8] = &[
+pub(crate) const RSA_ENCRYPTION: &[u8] = &[
     0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
 /// d, p, q, d mod p-1, d mod q-1, q⁻¹ mod p.

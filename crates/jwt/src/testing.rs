@@ -1,6 +1,8 @@
 //! Forged tokens for tests, and the bodies of the fuzz targets.
 
 #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+mod private_key;
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
 mod rsa;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -9,6 +11,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::parse::{self, Compact, Header};
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+pub use private_key::fuzz_rsa_private_key_pem;
 #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
 pub use rsa::{
     check_rsa, forge_rsa, forge_segments_rsa, fuzz_client_assertion, fuzz_rsa_public_key_pem,
