@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::print_stdout,
     reason = "tests"
 )]
 
@@ -13,6 +12,7 @@ mod named;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -313,7 +313,9 @@ fn openssl_makes_the_mac_that_the_page_on_signing_shows() {
     let output = shell.args(["-c", &command[0]]).current_dir(folder.path());
     let output = output.output().unwrap();
     if !output.status.success() && env::var_os("PORTCULLIS_REQUIRE").is_none() {
-        println!("skipped: no openssl");
+        // Not by a macro: the harness would swallow the line of a test that passes.
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "SKIPPED: no openssl").unwrap();
         return;
     }
     let said = String::from_utf8(output.stdout).unwrap();

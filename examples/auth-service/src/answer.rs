@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use axum::body;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, body};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use portcullis::core::{Failure, IndexError, Reason};
@@ -14,6 +14,7 @@ use portcullis::tower::{Refusal, respond};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::letters::Json;
 use crate::records::RecordError;
 
 /// A handler's no.
@@ -103,7 +104,9 @@ impl From<RecordError> for No {
             RecordError::Index(IndexError::Store(failure)) | RecordError::Store(failure) => {
                 Self::from(failure)
             }
-            RecordError::Index(_) | RecordError::Corrupt => Self::from(Reason::Internal),
+            RecordError::Index(_) | RecordError::Corrupt | RecordError::Entropy(_) => {
+                Self::from(Reason::Internal)
+            }
         }
     }
 }
@@ -154,9 +157,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Content<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, No> {
         // A body that does not come is not waited for: it would hold its connection, and a stop.
-        let read = tokio::time::timeout(BODY_WAIT, Json::from_request(request, state)).await;
+        let read = tokio::time::timeout(BODY_WAIT, axum::Json::from_request(request, state)).await;
         let read = read.map_err(|_| No::slow_body())?;
-        let Json(content) = read.map_err(|rejection| match rejection {
+        let axum::Json(content) = read.map_err(|rejection| match rejection {
             JsonRejection::BytesRejection(bytes)
                 if bytes.status() == StatusCode::PAYLOAD_TOO_LARGE =>
             {

@@ -23,7 +23,7 @@ use tracing::error;
 use crate::answer::No;
 use crate::clients::machines::Machines;
 use crate::keys::RootKey;
-use crate::opening::{Fault, about, make_folder, open_log, used_before};
+use crate::opening::{Fault, about, make_folder, open_database, open_log, used_before};
 use crate::settings::Settings;
 use crate::users::Users;
 use crate::witness::{Unconfirmed, Witness};
@@ -77,7 +77,7 @@ impl App {
                 "root key made: {file} (back it up apart from the data)"
             ));
         }
-        let sqlite = Sqlite::open(&database, now).map_err(about(database.display()))?;
+        let sqlite = open_database(&settings, &database, now)?;
         let store = AnyStore::new(sqlite.clone());
         let users = Users::new(store.clone());
         let witness = Arc::new(Witness::new(

@@ -10,8 +10,8 @@ use crate::opening::Fault;
 use crate::users::Role;
 
 impl App {
-    /// Makes the first administrator where there is no user at all, and gives the administrator a new
-    /// one-time password where that is asked for.
+    /// Makes the first administrator where there is no user at all; where it is asked for, gives the
+    /// administrator a new one-time password, and opens the account if it was closed.
     pub(crate) async fn first_admin(
         &self,
         name: &AccountName,
@@ -35,8 +35,12 @@ impl App {
             self.refuse_no_admin("--reset-admin", name, now).await?;
             let event = Event::new(Action::PasswordChanged, now).target(name.as_str());
             self.record(event).await.map_err(unrecorded)?;
-            let reset = self.reset(name, now).await;
-            reset.map_err(unhashed)?.1
+            let (user, password) = self.reset(name, now).await.map_err(unhashed)?;
+            if !user.enabled {
+                // After the reset: the password before must not open the account again.
+                self.let_in(name, announce, now).await?;
+            }
+            password
         } else {
             return Ok(());
         };
@@ -45,6 +49,22 @@ impl App {
         announce(&format!(
             "one-time password: {password} (shown once; change it at the first login)"
         ));
+        Ok(())
+    }
+
+    /// Opens the administrator's account, which another administrator has closed: of two who close each other's
+    /// at once nobody is left to open them.
+    async fn let_in(
+        &self,
+        name: &AccountName,
+        announce: &mut impl FnMut(&str),
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let event = Event::new(Action::UserEnabled, now).target(name.as_str());
+        let recorded = self.record(event).await;
+        recorded.map_err(|_| "the audit log takes no record")?;
+        self.users.set_enabled(name.as_str(), true, now).await?;
+        announce(&format!("{} was closed, and is open", name.as_str()));
         Ok(())
     }
 

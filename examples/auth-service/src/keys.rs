@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
-use portcullis::core::{EntropyUnavailable, Secret};
+use portcullis::core::{EntropyUnavailable, Secret, entropy};
 use sha2::Sha256;
 
 /// 32 random bytes that every other key is made from.
@@ -65,10 +65,7 @@ impl RootKey {
             return Err(KeyError::Inside(file.to_path_buf()));
         }
         match fs::read(file) {
-            Ok(text) => {
-                refuse_exposed(file)?;
-                Ok((Self::parse(&Secret::from(text), file)?, false))
-            }
+            Ok(text) => Ok((Self::read(text, file)?, false)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && data_exists => {
                 Err(KeyError::Missing {
                     data: data.to_path_buf(),
@@ -77,11 +74,19 @@ impl RootKey {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = Secret::generate::<32>()?;
-                write_new(file, &key).map_err(failed)?;
-                Ok((Self(key), true))
+                if write_new(file, &key)? {
+                    return Ok((Self(key), true));
+                }
+                let text = fs::read(file).map_err(failed)?;
+                Ok((Self::read(text, file)?, false))
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    fn read(text: Vec<u8>, file: &Path) -> Result<Self, KeyError> {
+        refuse_exposed(file)?;
+        Self::parse(&Secret::from(text), file)
     }
 
     fn parse(text: &Secret, file: &Path) -> Result<Self, KeyError> {
@@ -107,20 +112,48 @@ impl RootKey {
     }
 }
 
-/// Creates the file for its owner alone and syncs it before anything is made with the key.
-fn write_new(file: &Path, key: &Secret) -> io::Result<()> {
+/// Creates the file for its owner alone and syncs it before anything is made with the key. It takes its name
+/// whole: a start that is killed here leaves a file of another name, and the next one begins anew. Whether no
+/// other start was there first.
+fn write_new(file: &Path, key: &Secret) -> Result<bool, KeyError> {
+    let failed = |source| KeyError::File {
+        file: file.to_path_buf(),
+        source,
+    };
+    let temporary = unnamed(file, entropy()?);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut opened = options.open(file)?;
-    opened.write_all(HEXLOWER.encode(key.expose()).as_bytes())?;
-    opened.write_all(b"\n")?;
-    opened.sync_all()?;
+    let named = options.open(&temporary).and_then(|mut opened| {
+        opened.write_all(HEXLOWER.encode(key.expose()).as_bytes())?;
+        opened.write_all(b"\n")?;
+        opened.sync_all()?;
+        // Unlike a renaming it refuses a name that is taken.
+        fs::hard_link(&temporary, file)
+    });
+    let removed = fs::remove_file(&temporary);
+    match named {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && file.exists() => {
+            return Ok(false);
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    removed.map_err(failed)?;
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    let folder = File::open(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+    folder.sync_all().map_err(failed)?;
+    Ok(true)
+}
+
+/// Where the key lies until it is whole: in the same folder, under a name that no other start has.
+fn unnamed(file: &Path, random: [u8; 8]) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.new", HEXLOWER.encode(&random)));
+    PathBuf::from(name)
 }
 
 /// Refuses a file that others than its owner can read.
@@ -200,6 +233,50 @@ mod tests {
             let refused = RootKey::open_or_make(&file, &folder.path().join("data"), false);
             assert!(matches!(refused, Err(KeyError::Malformed(_))), "{text:?}");
             assert_eq!(fs::read_to_string(&file).unwrap(), *text);
+        }
+    }
+
+    /// What a start leaves that was killed before its key had its name.
+    #[test]
+    fn what_a_killed_start_left_is_no_key_and_in_nobodys_way() {
+        for left in ["", "0123", &format!("{}\n", "b".repeat(64))] {
+            let (folder, file) = place();
+            let data = folder.path().join("data");
+            let temporary = unnamed(&file, [7; 8]);
+            fs::write(&temporary, left).unwrap();
+            let (made, new) = RootKey::open_or_make(&file, &data, false).unwrap();
+            let (read, again) = RootKey::open_or_make(&file, &data, true).unwrap();
+            assert!(new && !again, "{left}");
+            assert_eq!(made.derive("tokens"), read.derive("tokens"));
+            assert_ne!(fs::read_to_string(&file).unwrap(), *left);
+            assert_eq!(fs::read_to_string(&temporary).unwrap(), *left);
+            // Its own temporary name is gone.
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
+    }
+
+    #[test]
+    fn of_starts_at_once_one_makes_the_key_and_all_have_it_whole() {
+        for _ in 0..50 {
+            let (folder, file) = place();
+            let data = folder.path().join("data");
+            let together = std::sync::Barrier::new(4);
+            let started = std::thread::scope(|scope| {
+                let start = || {
+                    together.wait();
+                    RootKey::open_or_make(&file, &data, false)
+                };
+                let starts: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
+                let ended = starts.into_iter().map(|start| start.join().unwrap());
+                ended.collect::<Vec<_>>()
+            });
+            let keys: Vec<_> = started.into_iter().map(Result::unwrap).collect();
+            assert_eq!(keys.iter().filter(|(_, made)| *made).count(), 1);
+            let (first, _) = &keys[0];
+            for (key, _) in &keys {
+                assert_eq!(key.derive("tokens"), first.derive("tokens"));
+            }
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
     }
 

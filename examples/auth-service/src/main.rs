@@ -11,6 +11,7 @@ mod caller;
 mod clients;
 mod first;
 mod keys;
+mod letters;
 mod listen;
 mod log;
 mod opening;

@@ -7,11 +7,33 @@ use std::path::Path;
 
 use portcullis::audit::{AuditError, Damage, Log, LogPolicy};
 use portcullis::core::{Secret, Timestamp};
+use portcullis::store_sqlite::{OpenError, Sqlite, SqlitePolicy};
 
 use crate::settings::Settings;
 use crate::witness::Witness;
 
 pub(crate) type Fault = Box<dyn Error + Send + Sync>;
+
+/// Opens the database, or makes it.
+pub(crate) fn open_database(
+    settings: &Settings,
+    file: &Path,
+    now: Timestamp,
+) -> Result<Sqlite, Fault> {
+    let mut policy = SqlitePolicy::default().restored(settings.database_restored);
+    if settings.clock_was_ahead {
+        policy = policy.dangerous_born_now();
+    }
+    let place = file.display();
+    Sqlite::open_with_policy(file, now, policy).map_err(|error| match error {
+        OpenError::BirthAhead { birth, now } => format!(
+            "{place}: the database was made at {birth}, and the clock says {now}: correct the clock if it is \
+             behind, or start once with --clock-was-ahead"
+        )
+        .into(),
+        error => about(place)(error),
+    })
+}
 
 /// Opens the log, and refuses one that is not what it had come to.
 pub(crate) async fn open_log(

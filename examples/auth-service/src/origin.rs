@@ -58,15 +58,30 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             // A route outside the gates: put together wrongly.
             return Err(No::from(Reason::Internal));
         };
-        let agent = head
-            .headers
-            .get(USER_AGENT)
-            .and_then(|agent| agent.to_str().ok());
+        let agent = head.headers.get(USER_AGENT);
+        // As the gates record it: what is no ASCII is evidence, too.
+        let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
         Ok(Self {
             now: *now,
             client: *client,
             request_id: id.to_string(),
-            user_agent: agent.unwrap_or_default().to_owned(),
+            user_agent: agent.unwrap_or_default(),
         })
+    }
+}
+
+#[cfg(test)]
+impl Origin {
+    /// That of no request.
+    #[allow(clippy::unwrap_used, reason = "tests")]
+    pub(crate) fn of_nobody(now: Timestamp) -> Self {
+        let proxies = portcullis::ip_list::TrustedProxies::none();
+        let client = proxies.client_address([127, 0, 0, 1].into(), []);
+        Self {
+            now,
+            client: client.unwrap(),
+            request_id: "none".into(),
+            user_agent: String::new(),
+        }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use portcullis::core::{AnyStore, Failure, IndexError, Key, Next, Scope, Store, Timestamp, Value};
+use portcullis::core::{
+    AnyStore, EntropyUnavailable, Failure, IndexError, Key, Next, Scope, Store, Timestamp, Value,
+    entropy,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,7 +44,15 @@ pub(crate) enum RecordError {
     /// A record does not decode.
     #[error("a record does not decode")]
     Corrupt,
+    /// The system gave no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyUnavailable),
 }
+
+/// Leave to make or to take away what is under an id, and to change where that id is listed: two writes, which
+/// nobody else comes between. It lies in the record's own place, and ends by itself if whoever has it is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold([u8; HOLD_LEN]);
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Records<T> {
     /// The records of `scope` in `store`.
@@ -68,9 +80,62 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Records<T> {
         self.store.update(self.key(id), now, step).await?
     }
 
+    /// Holds the id, where there is no record or `may` lets it go; it is gone then.
+    pub(crate) async fn hold(
+        &self,
+        id: &str,
+        now: Timestamp,
+        may: impl Fn(&T) -> Result<(), RecordError> + Send + 'static,
+    ) -> Result<Hold, RecordError> {
+        let hold = Hold::new(now)?;
+        let step = move |current: Option<&[u8]>| {
+            let judged = match Standing::of(current, now) {
+                Standing::Nothing => Ok(()),
+                Standing::Held => Err(RecordError::Conflict(UNDER_WAY)),
+                Standing::Record(bytes) => decode(bytes).and_then(|record| may(&record)),
+            };
+            let next = judged.as_ref().map_or(Next::Keep, |()| hold.put());
+            (judged.map(|()| hold), next)
+        };
+        self.store.update(self.key(id), now, step).await?
+    }
+
+    /// Keeps a new record under an id that is still held.
+    pub(crate) async fn fill(
+        &self,
+        id: &str,
+        hold: Hold,
+        record: &T,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let record = encode(record)?;
+        let step = move |current: Option<&[u8]>| match current {
+            Some(held) if *held == hold.0 => (Ok(()), durable(record.clone())),
+            _ => (Err(RecordError::Changed), Next::Keep),
+        };
+        self.store.update(self.key(id), now, step).await?
+    }
+
+    /// Lets the id go.
+    pub(crate) async fn release(
+        &self,
+        id: &str,
+        hold: Hold,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let step = move |current: Option<&[u8]>| match current {
+            Some(held) if *held == hold.0 => ((), Next::Remove),
+            _ => ((), Next::Keep),
+        };
+        Ok(self.store.update(self.key(id), now, step).await?)
+    }
+
     /// The record of that id.
     pub(crate) async fn get(&self, id: &str, now: Timestamp) -> Result<Option<T>, RecordError> {
-        let read = |current: Option<&[u8]>| (current.map(decode).transpose(), Next::Keep);
+        let read = move |current: Option<&[u8]>| {
+            let held = Standing::of(current, now).record();
+            (held.map(decode).transpose(), Next::Keep)
+        };
         self.store.update(self.key(id), now, read).await?
     }
 
@@ -84,7 +149,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Records<T> {
         let unknown = self.unknown;
         let step = move |current: Option<&[u8]>| {
             let changed = || {
-                let mut record = decode(current.ok_or(RecordError::Unknown(unknown))?)?;
+                let held = Standing::of(current, now).record();
+                let mut record = decode(held.ok_or(RecordError::Unknown(unknown))?)?;
                 change(&mut record)?;
                 let bytes = encode(&record)?;
                 Ok((record, bytes))
@@ -93,21 +159,6 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Records<T> {
                 Ok((record, bytes)) => (Ok(record), durable(bytes)),
                 Err(error) => (Err(error), Next::Keep),
             }
-        };
-        self.store.update(self.key(id), now, step).await?
-    }
-
-    /// Removes the record of that id if `may` says so; of one that is not there nothing is left to remove.
-    pub(crate) async fn remove(
-        &self,
-        id: &str,
-        now: Timestamp,
-        may: impl Fn(&T) -> Result<(), RecordError> + Send + 'static,
-    ) -> Result<(), RecordError> {
-        let step = move |current: Option<&[u8]>| {
-            let judged = current.map_or(Ok(()), |bytes| may(&decode(bytes)?));
-            let next = judged.as_ref().map_or(Next::Keep, |()| Next::Remove);
-            (judged, next)
         };
         self.store.update(self.key(id), now, step).await?
     }
@@ -132,6 +183,69 @@ impl<T> fmt::Debug for Records<T> {
     }
 }
 
+impl Hold {
+    fn new(now: Timestamp) -> Result<Self, RecordError> {
+        let until = now.saturating_add(HOLD_LIFE).as_unix_nanos().to_be_bytes();
+        let mut bytes = [HOLD; HOLD_LEN];
+        let random = entropy::<16>()?;
+        let place = bytes.iter_mut().skip(1);
+        for (place, byte) in place.zip(until.iter().chain(&random)) {
+            *place = *byte;
+        }
+        Ok(Self(bytes))
+    }
+
+    fn put(&self) -> Next {
+        Next::Put {
+            value: Value::new(&self.0),
+            expires_at: self.until(),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes = <[u8; HOLD_LEN]>::try_from(bytes).ok()?;
+        bytes.starts_with(&[HOLD]).then_some(Self(bytes))
+    }
+
+    /// Of two requests the later one may have taken it first: it may have a little more than its life before it.
+    fn lasts(&self, now: Timestamp) -> bool {
+        let until = self.until();
+        until > now && until <= now.saturating_add(HOLD_LIFE).saturating_add(HOLD_LIFE)
+    }
+
+    fn until(&self) -> Timestamp {
+        let until = self.0.get(1..9).and_then(|bytes| bytes.try_into().ok());
+        Timestamp::from_unix_nanos(u64::from_be_bytes(until.unwrap_or_default()))
+    }
+}
+
+/// What stands under an id at an instant.
+enum Standing<'a> {
+    Nothing,
+    Held,
+    Record(&'a [u8]),
+}
+
+impl<'a> Standing<'a> {
+    /// A hold that is over is none, whether the store has cleaned it away or not; nor is one of a clock that ran
+    /// ahead, which nobody would see the end of.
+    fn of(current: Option<&'a [u8]>, now: Timestamp) -> Self {
+        match current.map(|bytes| (bytes, Hold::read(bytes))) {
+            None => Self::Nothing,
+            Some((_, Some(hold))) if hold.lasts(now) => Self::Held,
+            Some((_, Some(_))) => Self::Nothing,
+            Some((bytes, None)) => Self::Record(bytes),
+        }
+    }
+
+    const fn record(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Record(bytes) => Some(bytes),
+            Self::Nothing | Self::Held => None,
+        }
+    }
+}
+
 fn durable(record: Vec<u8>) -> Next {
     Next::Put {
         value: Value::from(record),
@@ -153,6 +267,12 @@ pub(crate) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, RecordErro
 }
 
 const VERSION: u8 = 1;
+/// Stands in a version's place; then until when, 8 bytes, and 16 that no other hold has.
+const HOLD: u8 = 0;
+const HOLD_LEN: usize = 25;
+/// Longer than any request is under way.
+const HOLD_LIFE: Duration = Duration::from_secs(60);
+const UNDER_WAY: &str = "It is being made or forgotten just now: try again in a minute.";
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "tests")]

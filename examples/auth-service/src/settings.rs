@@ -116,6 +116,16 @@ pub(crate) struct Settings {
     #[arg(long)]
     pub(crate) accept_audit_loss: bool,
 
+    /// The database came from a backup: what was used since is unknown to it, so codes and signed requests
+    /// from before this start are refused. For one start.
+    #[arg(long)]
+    pub(crate) database_restored: bool,
+
+    /// The database was made under a clock that ran ahead, and the clock is right now. For one start, after
+    /// somebody looked at the clock: under one that is behind, what was used could be used again.
+    #[arg(long)]
+    pub(crate) clock_was_ahead: bool,
+
     /// How long an access token lives, in seconds: an hour unless told, an hour at most.
     #[arg(long, env = "PORTCULLIS_ACCESS_TOKEN_SECS", default_value_t = 3600, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=3600))]

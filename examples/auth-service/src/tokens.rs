@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::response::Response;
 use portcullis::core::{Key, Next, Reason, Scope, Store, Timestamp, Value};
 use portcullis::ip_list::ClientAddress;
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use crate::answer::{No, private};
 use crate::app::App;
+use crate::letters::Json;
 
 /// What becomes the tokens of an answer.
 pub(crate) struct Pair<'a> {

@@ -217,6 +217,64 @@ fn the_audit_log_is_read_up_to_a_thousand_records_at_once() {
     }
 }
 
+/// What a terminal or a reader's eye would obey: C1's CSI, a turn of the writing direction, a line's end, delete,
+/// a mark that is not seen.
+const STEERING: [char; 5] = ['\u{9b}', '\u{202e}', '\u{2028}', '\u{7f}', '\u{200b}'];
+
+/// `curl $URL/v1/audit` in a terminal: what a stranger typed must not steer it.
+#[test]
+fn no_answer_hands_a_terminal_what_a_caller_typed_to_steer_it() {
+    let (_folder, service, admin) = fresh(UNLIMITED);
+    let client = Client(service.address);
+    let typed: String = STEERING.iter().chain(&['\u{e9}', '!']).collect();
+    client.login(&typed, "whatever it is").expect(401);
+    let head = "GET /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer a.b.c\r\nUser-Agent: ";
+    let bytes = [head.as_bytes(), b"curl\xc2\x9b31m\r\n\r\n"].concat();
+    raw(service.address, &bytes).unwrap().expect(401);
+    let login = json!({"username": "alice", "password": PASSWORD, "client_system": typed});
+    client.make_user(&admin, "alice", PASSWORD);
+    let token = client
+        .post("/v1/login", None, &login)
+        .expect(200)
+        .text("access_token");
+
+    let audit = client.get("/v1/audit?limit=1000", Some(&admin)).expect(200);
+    let validated = client.post("/v1/validate", Some(&admin), &json!({"token": token}));
+    let mail = format!("{}@example.org", typed.replace(char::is_control, ""));
+    let user = json!({"username": "bob", "email": mail, "role": "user"});
+    let made = client.post("/v1/users", Some(&admin), &user).expect(201);
+    let users = client.get("/v1/users", Some(&admin)).expect(200);
+    let network = json!({"client": "billing", "tier": "standard", "networks": [typed]});
+    let refused = client
+        .post("/v1/clients", Some(&admin), &network)
+        .expect(400);
+    for answer in [&audit, &validated, &made, &users, &refused] {
+        let steers = |held: char| STEERING.contains(&held) || held.is_control();
+        assert_eq!(
+            answer.body.find(steers),
+            None,
+            "{}",
+            answer.body.escape_debug()
+        );
+        let kind = answer.header("content-type").unwrap();
+        assert!(
+            matches!(kind, "application/json" | "application/problem+json"),
+            "{kind}"
+        );
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+
+    // A parser gets back what was sent; and what is only foreign is left to be read.
+    let records = audit.json()["records"].clone();
+    let records = records.as_array().unwrap();
+    let with = |member: &str, value: &str| records.iter().any(|record| record[member] == value);
+    assert!(with("user_id", &typed) && with("client_system", &typed));
+    assert!(with("user_agent", "curl\u{9b}31m"), "{}", audit.body);
+    assert_eq!(validated.expect(200).text("client_id"), typed);
+    assert_eq!(made.text("email"), mail);
+    assert!(audit.body.contains('\u{e9}') && users.body.contains('\u{e9}'));
+}
+
 #[test]
 fn what_is_no_e_mail_address_is_nobodys() {
     let (_folder, service, admin) = fresh(UNLIMITED);

@@ -299,11 +299,11 @@ fn each_act_leaves_its_own_record_and_none_of_another() {
         });
         let session = login.text("session");
         let record = |action: &str, session: &str| json!({"action": action, "user_id": "alice", "session": session, "client_system": "shop"});
-        left.push(record("login", &session));
-        let oldest = oldest.get_or_insert(session);
+        let oldest = oldest.get_or_insert_with(|| session.clone());
         if place == 20 {
             left.push(record("session_revoked", oldest));
         }
+        left.push(record("login", &session));
     }
 
     let alice = client.login("alice", PASSWORD).expect(200);

@@ -278,6 +278,61 @@ fn a_checkpoint_that_cannot_be_read_is_a_finding_and_is_left_as_it_is() {
     scene.start_as_told("cargo run -p auth-service -- --accept-audit-loss");
 }
 
+/// The database as the last backup had it.
+fn restore(scene: &mut Scene) {
+    assert!(scene.service.stop().success());
+    for beside in ["portcullis.db-wal", "portcullis.db-shm"] {
+        let _ = fs::remove_file(data(&scene.folder).join(beside));
+    }
+    let backup = scene.folder.path().join("portcullis.backup.db");
+    fs::copy(backup, data(&scene.folder).join("portcullis.db")).unwrap();
+}
+
+#[test]
+fn what_was_taken_since_the_backup_is_not_taken_again_by_a_start_that_was_told_of_it() {
+    if !tools(&["sqlite3"]) {
+        return;
+    }
+    let mut scene = Scene::set();
+    run(&told(INCIDENTS, "sqlite3 "), scene.folder.path());
+    let captured = scene.signing.v1(scene.service.address, "{}");
+    raw(scene.service.address, &captured).unwrap().expect(200);
+    raw(scene.service.address, &captured).unwrap().expect(401);
+    // This is why it has to be told, or twenty minutes to pass: the backup knows nothing of it.
+    restore(&mut scene);
+    scene.service = Service::start(&data(&scene.folder), UNLIMITED);
+    raw(scene.service.address, &captured).unwrap().expect(200);
+    restore(&mut scene);
+    scene.start_as_told("cargo run -p auth-service -- --database-restored");
+    raw(scene.service.address, &captured).unwrap().expect(401);
+}
+
+#[test]
+fn a_database_made_under_a_clock_that_ran_ahead_is_refused_until_somebody_looked_at_the_clock() {
+    if !tools(&["sqlite3"]) {
+        return;
+    }
+    let mut scene = Scene::set();
+    assert!(scene.service.stop().success());
+    let mut sqlite = Command::new("sqlite3");
+    let database = data(&scene.folder).join("portcullis.db");
+    let ahead = "UPDATE meta SET value = value + 86400000000000 WHERE name = 'birth'";
+    assert!(sqlite.arg(database).arg(ahead).status().unwrap().success());
+    let refused = fails_to_start(&scene.folder, &[]);
+    assert!(refused.contains("--clock-was-ahead"), "{refused}");
+    scene.start_as_told("cargo run -p auth-service -- --clock-was-ahead");
+    // What was known before the present beginning could have been used before it.
+    scene.signed(&scene.signing).expect(401);
+    let signing = scene
+        .client()
+        .make_signing_secret(&scene.admin, "billing", "v1");
+    scene.signed(&signing).expect(200);
+    assert!(scene.service.stop().success());
+    // For one start: what was said is kept.
+    scene.service = Service::start(&data(&scene.folder), UNLIMITED);
+    scene.signed(&signing).expect(200);
+}
+
 #[test]
 fn a_backup_brings_back_what_was_revoked_since_and_ends_the_sessions_that_went_on() {
     if !tools(&["sqlite3"]) {
@@ -290,14 +345,8 @@ fn a_backup_brings_back_what_was_revoked_since_and_ends_the_sessions_that_went_o
     let after = client.post("/v1/refresh", None, &before).expect(200);
     client.revoke(&scene.admin, "billing", &scene.api_key.id);
     client.token_for(&scene.api_key.secret).expect(401);
-    assert!(scene.service.stop().success());
-
-    let database = data(&scene.folder).join("portcullis.db");
-    for beside in ["portcullis.db-wal", "portcullis.db-shm"] {
-        let _ = fs::remove_file(data(&scene.folder).join(beside));
-    }
-    fs::copy(scene.folder.path().join("portcullis.backup.db"), database).unwrap();
-    scene.service = Service::start(&data(&scene.folder), UNLIMITED);
+    restore(&mut scene);
+    scene.start_as_told("cargo run -p auth-service -- --database-restored");
     let client = scene.client();
     // This is why the runbook says: revoke again.
     client.token_for(&scene.api_key.secret).expect(200);

@@ -1,5 +1,5 @@
-//! Accounts that were closed or changed without an end of their sessions: what a kill between the two
-//! leaves behind.
+//! What a kill in the midst of an act, a race or a damaged row leaves of an account: written into the store as
+//! it would lie there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +14,7 @@ mod support;
 use portcullis::core::{AnyStore, Clock, Key, Next, Scope, Store, SystemClock, Timestamp};
 use portcullis::store_sqlite::Sqlite;
 use serde_json::{Value, json};
-use support::{Client, Service, UNLIMITED, data, fresh};
+use support::{ADMIN_PASSWORD, Client, Service, UNLIMITED, data, fresh, unlimited};
 
 const PASSWORD: &str = "alice's own long phrase";
 
@@ -73,19 +73,91 @@ fn a_session_begun_before_the_account_changed_is_over_though_nobody_ended_it() {
     }
 }
 
+/// A lock whose state is damaged keeps everybody out, its owner too: an administrator lifts it as any other.
+#[test]
+fn a_lockout_state_that_does_not_decode_is_listed_and_lifted_as_a_lock() {
+    let (folder, service, admin) = fresh(UNLIMITED);
+    let client = Client(service.address);
+    client.make_user(&admin, "alice", PASSWORD);
+    for _ in 0..5 {
+        client.login("alice", "not her phrase at all").expect(401);
+    }
+    drop(service);
+    let key = Key::new(Scope::new("lockout"), b"alice");
+    replace(&folder, key, |state| {
+        assert!(state.is_some(), "the lock lies elsewhere");
+        b"\xffdamaged".to_vec()
+    });
+    let service = Service::start(&data(&folder), UNLIMITED);
+    let client = Client(service.address);
+    client.login("alice", PASSWORD).expect(500);
+    let locked = || client.get("/v1/lockouts", Some(&admin)).expect(200).json();
+    assert_eq!(locked()["lockouts"][0]["username"], "alice");
+    let unlock = || {
+        let path = "/v1/lockouts/alice";
+        support::request(client.0, "DELETE", path, Some(&admin), None).unwrap()
+    };
+    unlock().expect(204);
+    assert_eq!(locked()["lockouts"], json!([]));
+    client.login("alice", PASSWORD).expect(200);
+    unlock().expect(404);
+    let records = client.get("/v1/audit?action=unlock&target=alice", Some(&admin));
+    let records = records.expect(200).json();
+    assert_eq!(records["records"].as_array().unwrap().len(), 1);
+}
+
+/// Two administrators close each other's accounts at the same moment: each is there when it acts.
+#[test]
+fn an_administrator_whose_account_was_closed_is_let_in_again_by_whoever_runs_the_service() {
+    let (folder, service, admin) = fresh(UNLIMITED);
+    drop(service);
+    let opened = |client: Client, admin: &str| {
+        let path = "/v1/audit?action=user_enabled&target=admin";
+        let read = client.get(path, Some(admin)).expect(200).json();
+        read["records"].as_array().unwrap().len()
+    };
+    let flags = unlimited(&["--reset-admin", "--reset-second-factor"]);
+    for (closed, records) in [(true, 1), (false, 1)] {
+        if closed {
+            edit(&folder, "admin", |user| user["enabled"] = false.into());
+        }
+        let service = Service::start(&data(&folder), &flags);
+        let client = Client(service.address);
+        client.get("/v1/users", Some(&admin)).expect(401);
+        client.login("admin", ADMIN_PASSWORD).expect(401);
+        let password = format!("a long phrase for {closed}");
+        let again = client.take_over("admin", &service.one_time_password(), &password);
+        let token = again.text("access_token");
+        client.enrol(&token);
+        // An account that was open is not said to have been opened.
+        assert_eq!(opened(client, &token), records, "closed: {closed}");
+    }
+}
+
 /// Changes a user's record while no service runs: a version byte, then JSON.
 fn edit(folder: &tempfile::TempDir, name: &str, change: Change) {
+    let key = Key::new(Scope::new("user"), name.as_bytes());
+    replace(folder, key, move |record| {
+        let (version, json) = record.unwrap().split_first().unwrap();
+        let mut user: Value = serde_json::from_slice(json).unwrap();
+        change(&mut user);
+        let mut record = vec![*version];
+        record.extend(user.to_string().bytes());
+        record
+    });
+}
+
+/// Puts what is made of a row in its place while no service runs.
+fn replace(
+    folder: &tempfile::TempDir,
+    key: Key,
+    change: impl Fn(Option<&[u8]>) -> Vec<u8> + Send + 'static,
+) {
     let changed = async {
         let now = SystemClock.now();
         let sqlite = Sqlite::open(data(folder).join("portcullis.db"), now).unwrap();
-        let key = Key::new(Scope::new("user"), name.as_bytes());
-        let step = move |record: Option<&[u8]>| {
-            let (version, json) = record.unwrap().split_first().unwrap();
-            let mut user: Value = serde_json::from_slice(json).unwrap();
-            change(&mut user);
-            let mut record = vec![*version];
-            record.extend(user.to_string().bytes());
-            let value = record.into();
+        let step = move |row: Option<&[u8]>| {
+            let value = change(row).into();
             let expires_at = Timestamp::MAX;
             ((), Next::Put { value, expires_at })
         };

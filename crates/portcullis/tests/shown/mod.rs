@@ -168,6 +168,16 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     ("mv data/audit audit.damaged", RUNBOOKS, DAMAGED),
     (
+        "cargo run -p auth-service -- --clock-was-ahead",
+        RUNBOOKS,
+        "a_database_made_under_a_clock_that_ran_ahead_is_refused_until_somebody_looked_at_the_clock",
+    ),
+    (
+        "cargo run -p auth-service -- --database-restored",
+        RUNBOOKS,
+        "what_was_taken_since_the_backup_is_not_taken_again_by_a_start_that_was_told_of_it",
+    ),
+    (
         "cargo run -p auth-service -- --accept-audit-loss",
         RUNBOOKS,
         DAMAGED,

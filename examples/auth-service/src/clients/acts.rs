@@ -3,6 +3,7 @@
 //! Each act is in the audit log before it is done: one that failed after is over-reported, none goes
 //! unseen. A key that the service makes is there by its id before it is shown, and revoked if it cannot be.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::audit::Action;
@@ -95,8 +96,25 @@ impl App {
         Ok(self.machines.clients.change(id, origin.now, change).await?)
     }
 
-    /// Gives a client a key; what is secret of it is in the answer and nowhere else.
+    /// Gives a client a key; what is secret of it is in the answer and nowhere else. Goes on to its end if the
+    /// caller hangs up: a key is listed, kept and recorded, or none of it.
     pub(crate) async fn create_key(
+        self: &Arc<Self>,
+        by: &str,
+        (client, label): (&str, &str),
+        wanted: Wanted,
+        origin: &Origin,
+    ) -> Result<MadeKey, No> {
+        let (app, by, origin) = (Arc::clone(self), by.to_owned(), origin.clone());
+        let (client, label) = (client.to_owned(), label.to_owned());
+        let made = async move {
+            let key = (client.as_str(), label.as_str());
+            app.created_key(&by, key, wanted, &origin).await
+        };
+        self.to_its_end(made).await
+    }
+
+    async fn created_key(
         &self,
         by: &str,
         (client, label): (&str, &str),
@@ -181,16 +199,24 @@ impl App {
         self.machines.revoke(client, id, origin.now).await
     }
 
-    /// Takes a key that counts no more off the list, where there is room for so many.
+    /// Takes a key that counts no more off the list, where there is room for so many. Goes on to its end if the
+    /// caller hangs up.
     pub(crate) async fn forget_key(
-        &self,
+        self: &Arc<Self>,
         by: &str,
         (client, id): (&str, &str),
         origin: &Origin,
     ) -> Result<(), No> {
-        self.about_to_change(Action::KeyForgotten, by, (client, id), origin)
-            .await?;
-        self.machines.forget(client, id, origin.now).await
+        let (app, by, origin) = (Arc::clone(self), by.to_owned(), origin.clone());
+        let (client, id) = (client.to_owned(), id.to_owned());
+        let forgotten = async move {
+            let (machines, now) = (&app.machines, origin.now);
+            machines.refuse_nothing_left(&client, &id, now).await?;
+            let event = origin.event(Action::KeyForgotten).user(&by);
+            app.record(event.client_system(&client).target(&id)).await?;
+            machines.forget(&client, &id, now).await
+        };
+        self.to_its_end(forgotten).await
     }
 
     /// Revokes the API keys that nobody used for that many days; their ids.

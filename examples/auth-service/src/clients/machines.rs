@@ -139,6 +139,26 @@ impl Machines {
         Err(No::unknown("There is no such key."))
     }
 
+    /// Whether there is anything of that key to forget: the key, or its place on the list, where a forgetting or
+    /// a creation was cut off.
+    pub(super) async fn refuse_nothing_left(
+        &self,
+        client: &str,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), No> {
+        let left = match Kind::of(id) {
+            // Its crate frees such a place by itself.
+            Kind::ApiKey => false,
+            Kind::SigningSecret => self.secrets.keys.is_left((client, id), now).await?,
+            Kind::PublicKey => self.public_keys.keys.is_left((client, id), now).await?,
+        };
+        if left {
+            return Ok(());
+        }
+        self.refuse_no_key(client, id, now).await
+    }
+
     pub(super) async fn make(
         &self,
         client: &str,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use portcullis::core::{AnyStore, Index, Scope, Timestamp};
+use portcullis::core::{AnyStore, Index, IndexError, Scope, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,18 +46,58 @@ impl<K: OwnedKey> OwnedKeys<K> {
         }
     }
 
-    /// Keeps a new key. The list first: a key outside of it could not be revoked by whoever looks there.
+    /// Keeps a new key. The list first: a key outside of it could not be revoked by whoever looks there. The
+    /// id is held meanwhile, so that nobody takes it off the list before the key is there.
     pub(crate) async fn create(
         &self,
         id: &str,
         key: &K,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        let owner = key.client().as_bytes();
-        self.lists
-            .insert(&self.store, owner, id.as_bytes(), now)
+        let hold = self
+            .records
+            .hold(id, now, |_| Err(RecordError::Taken))
             .await?;
-        self.records.create(id, key, now).await
+        if let Err(error) = self.enlist(key.client(), id, now).await {
+            self.records.release(id, hold, now).await?;
+            return Err(error);
+        }
+        self.records.fill(id, hold, key, now).await
+    }
+
+    /// Lists an id, after places without a key were freed if there is no room otherwise.
+    async fn enlist(&self, client: &str, id: &str, now: Timestamp) -> Result<(), RecordError> {
+        let insert = || {
+            self.lists
+                .insert(&self.store, client.as_bytes(), id.as_bytes(), now)
+        };
+        match insert().await {
+            Err(IndexError::Full(_)) => self.vacate(client, now).await?,
+            done => return Ok(done?),
+        }
+        Ok(insert().await?)
+    }
+
+    /// Takes off a client's list what has no key: what an act that was cut off left there. An id that is held
+    /// stays: its creation may be under way.
+    async fn vacate(&self, client: &str, now: Timestamp) -> Result<(), RecordError> {
+        for id in listed(&self.lists, &self.store, client.as_bytes(), now).await? {
+            let owner = client.to_owned();
+            let may = move |held: &K| {
+                refuse_another(held, &owner)?;
+                Err(RecordError::Taken)
+            };
+            match self.records.hold(&id, now, may).await {
+                Ok(hold) => {
+                    self.unlist(client, &id, now).await?;
+                    self.records.release(&id, hold, now).await?;
+                }
+                Err(RecordError::Unknown(_)) => self.unlist(client, &id, now).await?,
+                Err(RecordError::Taken | RecordError::Conflict(_) | RecordError::Corrupt) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// The key of that id, whosever it is.
@@ -98,7 +138,21 @@ impl<K: OwnedKey> OwnedKeys<K> {
         self.change(key, now, revoke).await
     }
 
-    /// Forgets a key that counts no more, so that the list has room.
+    /// Whether a client's list has an id under which there is no key.
+    pub(crate) async fn is_left(
+        &self,
+        (client, id): (&str, &str),
+        now: Timestamp,
+    ) -> Result<bool, RecordError> {
+        if self.get(id, now).await?.is_some() {
+            return Ok(false);
+        }
+        let ids = listed(&self.lists, &self.store, client.as_bytes(), now).await?;
+        Ok(ids.iter().any(|listed| listed == id))
+    }
+
+    /// Forgets a key that counts no more, so that the list has room. Where it was cut off it is done again;
+    /// meanwhile the id is held, so that no other key of it comes to be before it is off the list.
     pub(crate) async fn forget(
         &self,
         (client, id): (&str, &str),
@@ -115,21 +169,21 @@ impl<K: OwnedKey> OwnedKeys<K> {
                 )),
             }
         };
-        self.records.remove(id, now, over).await?;
-        self.unlist(client, id, now).await
+        let hold = self.records.hold(id, now, over).await?;
+        self.unlist(client, id, now).await?;
+        self.records.release(id, hold, now).await
     }
 
-    /// Takes an id off a client's list.
-    pub(crate) async fn unlist(
-        &self,
-        client: &str,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<(), RecordError> {
-        let removed = self
-            .lists
-            .remove(&self.store, client.as_bytes(), id.as_bytes(), now);
-        Ok(removed.await?)
+    /// Takes an id off a client's list, and puts it back if its key is there after all: who held it for longer
+    /// than a hold lasts may have come too late.
+    async fn unlist(&self, client: &str, id: &str, now: Timestamp) -> Result<(), RecordError> {
+        let (owner, member) = (client.as_bytes(), id.as_bytes());
+        self.lists.remove(&self.store, owner, member, now).await?;
+        let held = self.get(id, now).await?;
+        if held.is_some_and(|held| held.client() == client) {
+            self.lists.insert(&self.store, owner, member, now).await?;
+        }
+        Ok(())
     }
 
     /// Rotates a client's key by `change`, which is told until when the present one still counts: for
@@ -201,3 +255,7 @@ fn refuse_unless_rotatable(
 const UNKNOWN: &str = "There is no such key.";
 /// Of two rotations at once the second must not end what the first has just shown.
 pub(crate) const SETTLING: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
+mod tests;

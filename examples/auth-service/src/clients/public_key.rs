@@ -120,11 +120,8 @@ impl PublicKeys {
                     Ok(())
                 };
                 match self.keys.change((client, issuer), now, replace).await {
-                    // Another client's: it was put on this one's list for nothing.
-                    Err(RecordError::Unknown(_)) => {
-                        self.keys.unlist(client, issuer, now).await?;
-                        Err(RecordError::Taken)
-                    }
+                    // Another client's, or forgotten just now.
+                    Err(RecordError::Unknown(_)) => Err(RecordError::Taken),
                     replaced => replaced,
                 }
             }

@@ -2,6 +2,7 @@
 
 mod acts;
 mod clients;
+mod ends;
 mod entry;
 mod keys;
 

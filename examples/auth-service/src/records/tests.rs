@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use portcullis::core::Memory;
 use proptest::prelude::*;
 
 use super::*;
@@ -80,6 +81,46 @@ fn a_member_that_is_not_known_or_comes_twice_is_refused() {
         let twice = json.replacen('{', &format!("{{{first},"), 1);
         assert!(!reads(&record(&twice)), "{twice}");
     }
+}
+
+/// The record is not there while its id is held, and nobody else makes one meanwhile.
+#[tokio::test]
+async fn a_held_id_is_its_holders_alone_for_a_minute_whatever_the_clock_was() {
+    let now = Timestamp::from_unix_secs(1_700_000_000);
+    let after = |secs| now.saturating_add(Duration::from_secs(secs));
+    let records: Records<String> =
+        Records::new(AnyStore::new(Memory::new(now)), Scope::new("held"), "None.");
+    let (first, second) = ("first".to_owned(), "second".to_owned());
+    records.create("id", &first, now).await.unwrap();
+    let taken = records.hold("id", now, |_| Err(RecordError::Taken)).await;
+    assert!(matches!(taken, Err(RecordError::Taken)));
+    let hold = records.hold("id", now, |_| Ok(())).await.unwrap();
+    assert_eq!(records.get("id", now).await, Ok(None));
+    let changed = records.change("id", now, |_| Ok(())).await;
+    assert_eq!(changed, Err(RecordError::Unknown("None.")));
+    for at in [now, after(59)] {
+        let again = records.hold("id", at, |_| Ok(())).await;
+        assert!(matches!(again, Err(RecordError::Conflict(_))));
+    }
+    let of_another = Hold::new(now).unwrap();
+    let filled = records.fill("id", of_another, &second, now).await;
+    assert_eq!(filled, Err(RecordError::Changed));
+    records.release("id", of_another, now).await.unwrap();
+    records.fill("id", hold, &second, now).await.unwrap();
+    assert_eq!(records.get("id", now).await, Ok(Some(second)));
+    records.release("id", hold, now).await.unwrap();
+    assert!(records.get("id", now).await.unwrap().is_some());
+
+    // One that is over, and one that a clock made which ran a year ahead.
+    let lapsed = records.hold("id", now, |_| Ok(())).await.unwrap();
+    records.hold("id", after(60), |_| Ok(())).await.unwrap();
+    let late = records.fill("id", lapsed, &first, after(60)).await;
+    assert_eq!(late, Err(RecordError::Changed));
+    records
+        .hold("id", after(365 * 24 * 3600), |_| Ok(()))
+        .await
+        .unwrap();
+    assert!(records.hold("id", now, |_| Ok(())).await.is_ok());
 }
 
 proptest! {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -17,6 +16,7 @@ use super::sign_in::Password;
 use crate::answer::{Content, No, private};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::letters::Json;
 use crate::origin::Origin;
 use crate::users::User;
 

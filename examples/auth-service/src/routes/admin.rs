@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -17,6 +16,7 @@ use super::account::shown;
 use crate::answer::{Content, No, private};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::letters::Json;
 use crate::origin::Origin;
 use crate::settings;
 use crate::users::{Role, User};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -18,6 +17,7 @@ use crate::clients::key::{ListedKey, State as KeyState};
 use crate::clients::machines::{MadeKey, Wanted};
 use crate::clients::secret::Form;
 use crate::clients::{Client, Tier};
+use crate::letters::Json;
 use crate::origin::Origin;
 
 /// Every client.

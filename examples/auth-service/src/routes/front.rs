@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::answer::No;
 use crate::app::App;
+use crate::letters::Json;
 use crate::pages::instead_of_text;
 
 /// How to use the service, in the words of its own README; a browser is sent to the pages.

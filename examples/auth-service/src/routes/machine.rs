@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -23,6 +22,7 @@ use crate::clients::caller::ClientCaller;
 use crate::clients::limit::ClientLimitGate;
 use crate::clients::secret::Form;
 use crate::clients::signed::{ClientSecrets, SignedClientGate};
+use crate::letters::Json;
 use crate::opening::Fault;
 use crate::origin::Origin;
 use crate::pages::Limited;

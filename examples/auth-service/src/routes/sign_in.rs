@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -19,6 +18,7 @@ use serde_json::json;
 use crate::answer::{Content, No, private};
 use crate::app::App;
 use crate::caller::{Caller, standing};
+use crate::letters::Json;
 use crate::origin::Origin;
 use crate::tokens::Pair;
 

@@ -98,6 +98,34 @@ fn a_full_list_has_room_again_once_a_revoked_key_is_forgotten() {
     rig.public_key("orders", issuer, &pem).expect(201);
 }
 
+/// What kills in the midst of twenty acts leave: ids on a list, and nothing under them.
+#[test]
+fn ids_that_an_unfinished_act_left_on_a_list_are_forgotten_and_keep_nobodys_place() {
+    let rig = rig(&[]);
+    let (client, admin) = (rig.client, rig.admin.as_str());
+    let left = |at: u32| format!("left-{at}@example.org");
+    rig.list_issuers((0..20).map(left).collect());
+    let forget = |issuer: &str| {
+        let path = format!("/v1/clients/billing/keys/{issuer}/forget");
+        client.post(&path, Some(admin), &json!({}))
+    };
+    forget(&left(0)).expect(204);
+    forget(&left(0)).expect(404);
+    let pem = private_key("alice").public().to_spki_pem();
+    for at in 100..120 {
+        rig.public_key("billing", &left(at), &pem).expect(201);
+    }
+    let more = rig.public_key("billing", &left(120), &pem).expect(507);
+    assert_eq!(more.code(), "507_FULL");
+    let billing = client.get("/v1/clients/billing", Some(admin)).expect(200);
+    let keys = billing.json()["active_keys"].as_array().unwrap().len();
+    assert_eq!(keys, 20);
+    // What was refused for want of room is free for the next.
+    client.revoke(admin, "billing", &left(100));
+    forget(&left(100)).expect(204);
+    rig.public_key("billing", &left(120), &pem).expect(201);
+}
+
 #[test]
 fn a_token_ends_with_the_secret_that_it_was_given_for() {
     let rig = rig(&[]);

@@ -23,11 +23,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use machine::Held;
-use portcullis::core::{Clock, Secret, SystemClock, Timestamp};
+use portcullis::core::{Clock, Index, Scope, Secret, SystemClock, Timestamp};
 use portcullis::hmac_signing::{CanonicalLines, Scheme, V1};
 use portcullis::jwt::{AssertionSigner, RsaPrivateKey};
+use portcullis::store_sqlite::Sqlite;
 use serde_json::{Value, json};
-use support::{Answer, Client, Service, fresh, raw, unlimited};
+use support::{Answer, Client, Service, data, fresh, raw, unlimited};
 
 const FAST: &[&str] = &[
     "--client-limit=1000000",
@@ -36,7 +37,7 @@ const FAST: &[&str] = &[
 ];
 
 struct Rig {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     service: Service,
     admin: String,
     client: Client,
@@ -49,7 +50,7 @@ fn rig(flags: &[&'static str]) -> Rig {
     let client = Client(service.address);
     client.register(&admin, "billing", "premium");
     Rig {
-        _folder: folder,
+        folder,
         service,
         admin,
         client,
@@ -70,6 +71,22 @@ impl Rig {
         let key = json!({"kind": "public_key", "label": "tests", "issuer": issuer, "pem": pem});
         let path = format!("/v1/clients/{client}/keys");
         self.client.post(&path, Some(&self.admin), &key)
+    }
+
+    /// Puts issuers on the list of `billing` and registers nothing under them, as a kill in the midst of an act
+    /// leaves them.
+    fn list_issuers(&self, issuers: Vec<String>) {
+        const ISSUERS: Index = Index::new(Scope::new("issuers-of-client"), 1, 20);
+        let listed = async {
+            let now = SystemClock.now();
+            let store = Sqlite::open(data(&self.folder).join("portcullis.db"), now).unwrap();
+            for issuer in issuers {
+                let listed = ISSUERS.insert(&store, b"billing", issuer.as_bytes(), now);
+                listed.await.unwrap();
+            }
+            store.close().await;
+        };
+        tokio::runtime::Runtime::new().unwrap().block_on(listed);
     }
 
     fn sent<S: Scheme>(&self, held: &Held, scheme: S, path: &str) -> Answer {

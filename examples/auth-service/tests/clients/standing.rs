@@ -40,6 +40,7 @@ fn clients_are_managed_by_administrators_who_show_a_code_alone() {
         ),
         ("POST", "/v1/clients/billing/keys/a/rotate", json!({})),
         ("POST", "/v1/clients/billing/keys/a/end-grace", json!({})),
+        ("POST", "/v1/clients/billing/keys/a/forget", json!({})),
         ("DELETE", "/v1/clients/billing/keys/a", json!({})),
     ] {
         let call = |token| support::request(client.0, method, path, token, Some(&body)).unwrap();
@@ -91,7 +92,10 @@ fn a_client_is_limited_by_its_tier_for_each_endpoint_and_no_other_pays_for_it() 
     for _ in 0..20 {
         me(&tokens[2]).expect(200);
     }
-    // Who is refused before the proof uses up nothing of the client's.
-    let refused = client.get("/v1/client/me", Some(&format!("{}x", tokens[1])));
-    refused.expect(401);
+    // Who is refused before the proof uses up nothing of the client's: as many as its limit took above.
+    let echo = |token: &str| client.post("/v1/client/echo", Some(token), &json!({}));
+    for _ in 0..20 {
+        echo(&format!("{}x", tokens[1])).expect(401);
+    }
+    echo(&tokens[1]).expect(200);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
 use portcullis::audit::{Action, Event};
-use portcullis::core::{Clock, SystemClock};
+use portcullis::core::{Clock, Key, Next, Scope, Store, SystemClock, Timestamp, Value};
 use portcullis::lockout::AccountName;
 
 use super::{Browser, Enrolled, PASSWORD, Page, between};
@@ -180,6 +180,37 @@ async fn hostile_names_and_agents_are_shown_as_text() {
         );
         assert!(page.text.contains("&#60;script&#62;"), "{path}");
     }
+}
+
+/// What a damaged database has made of a lock.
+#[tokio::test]
+async fn a_lock_that_does_not_decode_is_lifted_by_its_button() {
+    let mut browser = Browser::open().await;
+    browser.user("chief", Role::Admin).await;
+    browser.user("alice", Role::User).await;
+    for _ in 0..5 {
+        browser.sign_in("alice", "not this one at all").await;
+    }
+    browser.enrolled("chief").await;
+    let damage = |_: Option<&[u8]>| {
+        let value = Value::new(b"\xffdamaged");
+        let expires_at = Timestamp::MAX;
+        ((), Next::Put { value, expires_at })
+    };
+    let key = Key::new(Scope::new("lockout"), b"alice");
+    let (store, now) = (browser.app.store.clone(), SystemClock.now());
+    store.update(key, now, damage).await.unwrap();
+    let admin = browser.get("/admin").await;
+    let row = "<p class=\"strong\">alice</p>";
+    assert!(admin.status == 200 && admin.text.contains(row));
+    let fields = [("name", "alice")];
+    let unlocked = browser.post(&admin, "/admin/unlock", &fields).await;
+    assert_eq!(unlocked.to(), Some("/admin?unlocked"));
+    assert!(!browser.get("/admin").await.text.contains(row));
+    assert_eq!(
+        browser.sign_in("alice", PASSWORD).await.to(),
+        Some("/account")
+    );
 }
 
 #[tokio::test]
