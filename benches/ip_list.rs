@@ -35,7 +35,7 @@ fn lists(criterion: &mut Criterion) {
         ratio(
             "ip_list",
             &case,
-            "floor",
+            "scan",
             || list.check(address(&mut ours)),
             || {
                 let ip = address(&mut theirs);
