@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use portcullis_api_key::{ApiKey, ApiKeys, Environment, NewKey, Policy};
+use portcullis_api_key::{ApiKey, ApiKeys, Environment, Error, NewKey, Policy};
 use portcullis_core::{Clock, Memory, SystemClock};
 
 #[tokio::main]
@@ -34,8 +34,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         proof.has_scope("orders:read")
     );
     println!("and write:   {}", proof.has_scope("orders:write"));
+    assert!(proof.has_scope("orders:read") && !proof.has_scope("orders:write"));
     let typed = text.replacen(&id.to_string(), "aaaaaaaaaaaaaaaa", 1);
-    println!("mistyped:    {:?}", ApiKey::parse(&typed).err());
+    let mistyped = ApiKey::parse(&typed).err();
+    println!("mistyped:    {mistyped:?}");
+    assert!(mistyped.is_some());
 
     // Two weeks before its end every use warns; the owner rotates.
     let proof = keys.verify(&key, days(80)).await?;
@@ -46,19 +49,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rotated = keys.rotate("acme", id, days(80)).await?;
     let old = keys.verify(&key, days(80)).await?;
     println!("old, within its grace: {}", old.by_previous_secret());
+    assert!(proof.rotate_by().is_some() && old.by_previous_secret());
     let new = keys.verify(&rotated.key, days(80)).await?;
     println!("new, until: {}", new.expires_at());
-    let again = keys.rotate("acme", id, days(80)).await;
-    println!("rotated twice: {:?}", again.err());
-    let late = keys.verify(&key, days(81)).await;
-    println!("old, a day later: {:?}", late.err());
+    let again = keys.rotate("acme", id, days(80)).await.err();
+    println!("rotated twice: {again:?}");
+    assert!(matches!(again, Some(Error::RotationUnderWay(_))));
+    let late = keys.verify(&key, days(81)).await.err();
+    println!("old, a day later: {late:?}");
+    assert!(matches!(late, Some(Error::Expired)));
 
     // Another owner's key is unknown, and a revoked one is refused at once, wherever it is shown.
-    let stranger = keys.revoke("evil", id, days(81)).await;
-    println!("revoked by a stranger: {:?}", stranger.err());
+    let stranger = keys.revoke("evil", id, days(81)).await.err();
+    println!("revoked by a stranger: {stranger:?}");
+    assert!(matches!(stranger, Some(Error::Unknown)));
     keys.revoke("acme", id, days(81)).await?;
-    let revoked = keys.verify(&rotated.key, days(81)).await;
-    println!("revoked by its owner: {:?}", revoked.err());
+    let revoked = keys.verify(&rotated.key, days(81)).await.err();
+    println!("revoked by its owner: {revoked:?}");
+    assert!(matches!(revoked, Some(Error::Revoked)));
     for info in keys.list("acme", days(81)).await? {
         println!(
             "{} {:?}: {:?}",
@@ -68,9 +76,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     keys.forget("acme", id, days(81)).await?;
-    println!(
-        "forgotten; listed: {}",
-        keys.list("acme", days(81)).await?.len()
-    );
+    let left = keys.list("acme", days(81)).await?;
+    println!("forgotten; listed: {}", left.len());
+    assert!(left.is_empty());
     Ok(())
 }

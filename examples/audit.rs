@@ -2,7 +2,8 @@
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use portcullis_audit::{
-    Action, Event, Filter, Log, LogPolicy, Sink, query, verify, verify_against,
+    Action, AuditError, CheckpointError, Damage, Event, Filter, Log, LogPolicy, Sink, query,
+    verify, verify_against,
 };
 use portcullis_core::{Clock, Reason, Secret, SystemClock};
 
@@ -28,9 +29,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .record(Event::new(Action::Login, now).user("bob"))
         .await?;
     println!("record {} is on disk\n", recorded.sequence);
+    assert_eq!(recorded.sequence, 4);
 
     for record in query(&folder, &key, &Filter::default().limit(2))? {
         println!("{}", record.to_json());
+        assert!(!record.to_json().contains("abc.def.ghi"), "a token leaked");
     }
     // Kept elsewhere: where whoever can change the log cannot.
     let checkpoint = log.checkpoint();
@@ -43,10 +46,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         *byte ^= 1;
     }
     std::fs::write(&segment, changed)?;
-    println!(
-        "\none bit flipped:\n  {:?}",
-        verify(&folder, &key).map_err(|error| error.to_string())
-    );
+    let Err(AuditError::Damaged(finding)) = verify(&folder, &key) else {
+        return Err("a flipped bit went unseen".into());
+    };
+    println!("\none bit flipped:\n  {finding}");
+    assert_eq!((finding.sequence, finding.damage), (1, Damage::Edited));
 
     // Cut at the end of a record, the chain alone does not show it; the checkpoint does.
     std::fs::write(&segment, &whole)?;
@@ -58,8 +62,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "\ntail cut, and opened again:\n  {recovery:?}\n  {}",
         verify(&folder, &key)?
     );
-    let refused = verify_against(&folder, &key, &checkpoint).map_err(|error| error.to_string());
-    println!("  {refused:?}");
+    let Err(AuditError::Checkpoint(refused)) = verify_against(&folder, &key, &checkpoint) else {
+        return Err("a cut tail went unseen".into());
+    };
+    println!("  {refused}");
+    assert!(matches!(
+        refused,
+        CheckpointError::TailCut {
+            checkpoint: 4,
+            found: 3
+        }
+    ));
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }

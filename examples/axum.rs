@@ -109,6 +109,11 @@ async fn ask(
     Ok(answer)
 }
 
+/// The three digits behind `HTTP/1.1`.
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let keys = KeySet::new(HmacKey::new("2026-11", Secret::generate::<32>()?)?);
@@ -131,24 +136,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let answer = ask(server, "POST /login", form, right).await?;
     let token = answer.lines().last().unwrap_or_default();
     println!("POST /login with the right password\n{answer}\n");
+    assert_eq!(status(&answer), "200");
     let bearer = format!("Authorization: Bearer {token}\r\n");
-    for (call, more) in [
-        ("GET /orders", ""),
-        ("GET /orders", &*bearer),
-        ("GET /no", ""),
+    for (call, more, expected) in [
+        ("GET /orders", "", "401"),
+        ("GET /orders", &*bearer, "200"),
+        ("GET /no", "", "404"),
     ] {
-        println!("{call}\n{}\n", ask(server, call, more, "").await?);
+        let answer = ask(server, call, more, "").await?;
+        println!("{call}\n{answer}\n");
+        assert_eq!(status(&answer), expected);
     }
     for guess in 1..=5 {
         let wrong = format!("name=alice&password=guess-{guess}");
         let answer = ask(server, "POST /login", form, &wrong).await?;
-        println!(
-            "guess {guess}: {}",
-            answer.lines().next().unwrap_or_default()
-        );
+        println!("guess {guess}: {}", status(&answer));
+        assert_eq!(status(&answer), "401");
     }
     let locked = ask(server, "POST /login", form, right).await?;
     println!("the right password, locked:\n{locked}");
+    assert_eq!(status(&locked), "401");
     serving.abort();
     Ok(())
 }

@@ -132,19 +132,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let page = browser.read().await?;
     println!("A page, a visitor's cookie:\n{page}\n");
+    assert!(page.contains("You are nobody."));
     let evil = browser.form("sign-in", "evil.example", &page).await?;
     println!("The form from another site's page:\n{evil}\n");
-    println!(
-        "From this one:\n{}\n",
-        browser.form("sign-in", &site, &page).await?
-    );
+    assert!(evil.starts_with("HTTP/1.1 403 "));
+    let ours = browser.form("sign-in", &site, &page).await?;
+    println!("From this one:\n{ours}\n");
+    assert!(ours.starts_with("HTTP/1.1 303 "));
     let page = browser.read().await?;
     println!("The page of a session:\n{page}\n");
-    println!(
-        "Signed out:\n{}\n",
-        browser.form("sign-out", &site, &page).await?
-    );
-    println!("And a visitor's again:\n{}", browser.read().await?);
+    assert!(page.contains("You are alice."));
+    let signed_out = browser.form("sign-out", &site, &page).await?;
+    println!("Signed out:\n{signed_out}\n");
+    let page = browser.read().await?;
+    println!("And a visitor's again:\n{page}");
+    assert!(page.contains("You are nobody."));
     serving.abort();
     Ok(())
 }

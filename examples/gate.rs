@@ -56,12 +56,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         |role: &str| signer.sign(&Claims { role: role.into() }, "42", SystemClock.now(), hour);
     let (admin, user) = (sign("admin")?, sign("user")?);
     let calls = [
-        ("nobody", None),
-        ("a user", Some(&user)),
-        ("an admin", Some(&admin)),
-        ("again", Some(&admin)),
+        ("nobody", None, 401),
+        ("a user", Some(&user), 403),
+        ("an admin", Some(&admin), 200),
+        ("again", Some(&admin), 429),
     ];
-    for (who, token) in calls {
+    for (who, token, expected) in calls {
         let mut request = Request::new(String::new());
         // A server notes the peer when it accepts the connection.
         request
@@ -78,6 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             answer.status(),
             answer.headers().get("ratelimit")
         );
+        assert_eq!(answer.status(), expected);
     }
     Ok(())
 }

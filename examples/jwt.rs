@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_core::{Clock, Secret, SystemClock};
 use portcullis_jwt::{
-    Error, HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier,
+    AccessToken, Error, HmacKey, KeySet, Policy, Security, Signer, Subject, UserClaims, Verifier,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,34 +40,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         access.claims().role,
         registered.exp
     );
+    assert_eq!(&*registered.sub, "42");
 
     let later = now.saturating_add(Duration::from_secs(2 * 3600));
-    tell("two hours later", &verifier, &token, later);
+    let late = verifier.verify::<UserClaims>(&token, later);
+    tell("two hours later", late, Error::Expired);
     let stranger = KeySet::new(HmacKey::new("2026-11", Secret::generate::<32>()?)?);
     let forged = Signer::new(&stranger, policy).sign(&claims, "1", now, UserClaims::LIFE)?;
+    let forged = verifier.verify::<UserClaims>(&forged, now);
     tell(
         "of a stranger's key by our key's id",
-        &verifier,
-        &forged,
-        now,
+        forged,
+        Error::Signature,
     );
     // The header says {"alg":"none","typ":"at+jwt","kid":"2026-11"}.
     let header = "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoiMjAyNi0xMSJ9";
     let payload = token.split('.').nth(1).unwrap_or_default();
-    tell(
-        "with algorithm none",
-        &verifier,
-        &format!("{header}.{payload}."),
-        now,
-    );
-    tell("cut short", &verifier, "eyJhbGciOiJIUzI1NiJ9", now);
+    let unsigned = verifier.verify::<UserClaims>(&format!("{header}.{payload}."), now);
+    tell("with algorithm none", unsigned, Error::Algorithm);
+    let short = verifier.verify::<UserClaims>("eyJhbGciOiJIUzI1NiJ9", now);
+    tell("cut short", short, Error::NotCompact);
     Ok(())
 }
 
-fn tell(what: &str, verifier: &Verifier, token: &str, now: portcullis_core::Timestamp) {
-    match verifier.verify::<UserClaims>(token, now) {
+fn tell(what: &str, answer: Result<AccessToken<UserClaims>, Error>, expected: Error) {
+    match &answer {
         Ok(_) => println!("{what}: accepted"),
         Err(Error::Expired) => println!("{what}: expired, the client may refresh"),
         Err(error) => println!("{what}: {error} ({})", error.reason()),
     }
+    assert_eq!(answer.err(), Some(expected));
 }

@@ -37,13 +37,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match lockout.reserve(&kim, now).await? {
             Reserved::Granted(reservation) => granted.push(reservation),
             Reserved::Crowded => crowded += 1,
-            Reserved::Locked { .. } => println!("never: nothing was settled"),
+            Reserved::Locked { .. } => return Err("locked, and nothing was settled".into()),
         }
     }
     println!("{} go ahead, {crowded} wait", granted.len());
+    assert_eq!((granted.len(), crowded), (2, 18));
     for reservation in granted {
         let settled = lockout.settle(reservation, Outcome::Success, now).await?;
         println!("the right password: {settled:?}");
+        assert_eq!(settled, Settled::Cleared);
     }
 
     // A process that dies with five attempts under way leaves one to try.
@@ -53,7 +55,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let later = now.saturating_add(Duration::from_secs(30));
-    println!("after a crash: {:?}", lockout.status(&kim, later).await?);
+    let crashed = lockout.status(&kim, later).await?;
+    println!("after a crash: {crashed:?}");
+    assert_eq!(crashed, Status::Open { failures: 4 });
 
     // A settled failure locks.
     if let Reserved::Granted(reservation) = lockout.reserve(&kim, later).await? {
@@ -66,14 +70,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("locked until {until}");
         }
     }
-    for row in lockout.locked(later).await? {
+    let locked = lockout.locked(later).await?;
+    assert_eq!(locked.len(), 1);
+    for row in locked {
         println!(
             "the administrator sees {} and lifts it",
             row.account.as_str()
         );
         lockout.unlock(&row.account, later).await?;
     }
-    let open = lockout.status(&kim, later).await? == Status::Open { failures: 0 };
-    println!("open again: {open}");
+    let open = lockout.status(&kim, later).await?;
+    println!("open again: {open:?}");
+    assert_eq!(open, Status::Open { failures: 0 });
     Ok(())
 }

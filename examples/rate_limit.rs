@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_core::{AnyStore, Clock, Memory, Scope, SystemClock};
 use portcullis_rate_limit::{
-    Charge, EndpointClass, Limiter, LimiterPolicy, StoreLimiter, Tier, tuple_key,
+    Charge, Decision, EndpointClass, Limiter, LimiterPolicy, StoreLimiter, Tier, tuple_key,
 };
 
 const LOGIN: Scope = Scope::new("login");
@@ -20,17 +20,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         LimiterPolicy::default(),
     );
     let guesses = (0..1_000).filter(|_| logins.check(b"203.0.113.9", now).is_admitted());
-    println!("of 1000 guesses at once {} were tried", guesses.count());
+    let tried = guesses.count();
+    println!("of 1000 guesses at once {tried} were tried");
+    assert_eq!(tried, 10);
 
     let refused = logins.check(b"203.0.113.9", now);
     println!("RateLimit-Policy: {}", logins.quota().policy_field(LOGIN));
     println!("RateLimit: {}", refused.field(LOGIN));
-    if let Some(secs) = refused.retry_after_secs() {
-        println!("Retry-After: {secs}");
-        let later = now.saturating_add(Duration::from_secs(secs));
-        let obeyed = logins.check(b"203.0.113.9", later);
-        println!("who waits {secs} s is admitted: {}", obeyed.is_admitted());
-    }
 
     // A flood of other addresses does not make it forget.
     for id in 0_u32..1_000_000 {
@@ -38,6 +34,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let again = logins.check(b"203.0.113.9", now).is_admitted();
     println!("admitted after a flood of a million addresses: {again}");
+    assert!(!again);
+
+    let secs = refused.retry_after_secs().ok_or("not refused")?;
+    println!("Retry-After: {secs}");
+    let later = now.saturating_add(Duration::from_secs(secs));
+    let obeyed = logins.check(b"203.0.113.9", later).is_admitted();
+    println!("who waits {secs} s is admitted: {obeyed}");
+    assert!(obeyed);
 
     // Two limits on one request: the second refuses, the first is given back.
     let calls = Limiter::new(EndpointClass::Validation.quota(), LimiterPolicy::default());
@@ -48,9 +52,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Charge { limiter, key, cost }
     });
     let admitted = (0..20).filter(|_| Limiter::check_all(&charges, now).decision.is_admitted());
-    println!("of 20 calls at once the tier admits {}", admitted.count());
+    let admitted = admitted.count();
+    println!("of 20 calls at once the tier admits {admitted}");
     let left = calls.check_cost(b"client-7", 0, now);
     println!("and the other limit is charged for those alone: {left:?}");
+    assert!(admitted == 1 && matches!(left, Decision::Admitted { remaining: 99, .. }));
 
     // Many processes: the same rule over a shared store (here memory; SQLite or a server otherwise).
     let store = AnyStore::new(Memory::new(now));
@@ -61,5 +67,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let second = there.admit(b"203.0.113.9", 6, now).await?;
     println!("six here: {}", first.is_admitted());
     println!("six more there: {}", second.is_admitted());
+    assert!(first.is_admitted() && !second.is_admitted());
     Ok(())
 }

@@ -33,28 +33,29 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         again.refresh_token == second.refresh_token,
         again.repeated
     );
+    assert!(again.refresh_token == second.refresh_token && again.repeated);
 
     let demand = Demand::second_factor().within(Duration::from_secs(300));
     let live = sessions.live(&started.session, hour(1)).await?;
     println!("may change keys now: {}", live.meets(&demand, hour(1)));
+    assert!(!live.meets(&demand, hour(1)));
     let totp = Factor::new(Method::Totp, hour(1));
     let live = sessions.add_factor(&started.session, totp, hour(1)).await?;
     println!(
         "and after a code was shown: {}",
         live.meets(&demand, hour(1))
     );
+    assert!(live.meets(&demand, hour(1)));
 
     // An hour later the first token turns up again: a thief's copy.
-    match sessions.refresh(first.expose(), hour(2)).await {
-        Err(Error::Reused { session, .. }) => {
-            println!("replayed: {session} is revoked for everyone");
-        }
-        other => println!("unexpected: {other:?}"),
-    }
-    let owner = sessions
-        .refresh(second.refresh_token.expose(), hour(2))
-        .await;
-    println!("the owner signs in again: {:?}", owner.err());
+    let Err(Error::Reused { session, .. }) = sessions.refresh(first.expose(), hour(2)).await else {
+        return Err("a thief was served".into());
+    };
+    println!("replayed: {session} is revoked for everyone");
+    let owners = second.refresh_token.expose();
+    let owner = sessions.refresh(owners, hour(2)).await.err();
+    println!("the owner signs in again: {owner:?}");
+    assert!(matches!(owner, Some(Error::Revoked { .. })));
 
     for _ in 0..3 {
         sessions.start("42", &shown, hour(2)).await?;
@@ -62,5 +63,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listed = sessions.list("42", hour(2)).await?.len();
     let ended = sessions.revoke_all("42", hour(2)).await?;
     println!("{listed} sessions listed, {ended} ended");
+    assert_eq!((listed, ended), (3, 3));
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::testing::MemorySink;
-use portcullis_core::{AnyStore, Clock, Memory, Secret, SystemClock, Timestamp};
+use portcullis_core::{AnyStore, Clock, Memory, Reason, Secret, SystemClock, Timestamp};
 use portcullis_lockout::{AccountName, Lockout, LockoutPolicy};
 use portcullis_session::{SessionPolicy, Sessions};
 use portcullis_sign_in::testing::{MapDirectory, trial_factors};
@@ -49,8 +49,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .collect();
     for login in crowd {
-        println!("one of twenty at once: signed in {}", login.await?);
+        assert!(login.await?, "one of twenty at once was refused");
     }
+    println!("twenty at once are signed in");
 
     // A user has so many sessions at most; of too many the one used longest ago ends, and this is the newest.
     let now = now.saturating_add(Duration::from_secs(1));
@@ -60,11 +61,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     println!("however the name is spelled: session {}", signed_in.session);
 
-    for (name, password) in [("alice", wrong()), ("nobody", wrong()), ("nobody", right())] {
-        if let Err(error) = sign_in.sign_in(attempt(name, password), now).await {
-            let why = error.log_reason();
-            println!("the caller is told: {error} (the log learns: {why})");
-        }
+    for (name, password, expected) in [
+        ("alice", wrong(), Reason::PasswordWrong),
+        ("nobody", wrong(), Reason::UserUnknown),
+        ("nobody", right(), Reason::UserUnknown),
+    ] {
+        let (told, why) = refused(&sign_in, attempt(name, password), now).await?;
+        println!("the caller is told: {told} (the log learns: {why})");
+        assert_eq!(why, expected);
     }
 
     let again = attempt("alice", right());
@@ -75,20 +79,32 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     change.await?;
     let left = sessions.list("alice", now).await?.len();
     println!("the password is changed; sessions left: {left}");
+    assert_eq!(left, 0);
 
     for _ in 0..5 {
-        if let Err(error) = sign_in.sign_in(attempt("alice", right()), now).await {
-            println!("the old password: {}", error.log_reason());
-        }
+        let (_, why) = refused(&sign_in, attempt("alice", right()), now).await?;
+        println!("the old password: {why}");
     }
-    if let Err(error) = sign_in.sign_in(attempt("alice", new.clone()), now).await {
-        println!("and now the new one: {error} ({})", error.log_reason());
-    }
+    let (told, why) = refused(&sign_in, attempt("alice", new.clone()), now).await?;
+    println!("and now the new one: {told} ({why})");
+    assert_eq!(why, Reason::AccountLocked);
     lockout.unlock(&alice, now).await?;
     let opened = sign_in.sign_in(attempt("alice", new), now).await;
     println!("an administrator unlocks: {:?}", opened?);
     println!("recorded: {} events", log.events().len());
     Ok(())
+}
+
+/// What the caller is told of an attempt that must not succeed, and what the log learns.
+async fn refused(
+    sign_in: &SignIn<MapDirectory, MemorySink>,
+    attempt: Attempt,
+    now: Timestamp,
+) -> Result<(String, Reason), Box<dyn std::error::Error>> {
+    match sign_in.sign_in(attempt, now).await {
+        Ok(_) => Err("a wrong password was let in".into()),
+        Err(error) => Ok((error.to_string(), error.log_reason())),
+    }
 }
 
 /// An authenticator is enrolled, and from then on asked for.
@@ -109,14 +125,15 @@ async fn second_factor(
     let Entered::SecondFactor(challenge) = sign_in.sign_in(again, later).await? else {
         return Err("the password alone must not be enough now".into());
     };
-    for shown in [code(now), code(later)] {
-        let answered = sign_in
-            .answer(challenge.expose(), Shown::new(&shown), later)
-            .await;
-        match answered {
-            Ok(_) => println!("a new code: signed in"),
-            Err(error) => println!("a used code: {error} ({})", error.log_reason()),
-        }
-    }
+    let (used, new) = (code(now), code(later));
+    let answer = |code| sign_in.answer(challenge.expose(), Shown::new(code), later);
+    let why = answer(&used)
+        .await
+        .map_err(|error| error.log_reason())
+        .err();
+    println!("a used code: {why:?}");
+    assert_eq!(why, Some(Reason::SecondFactorReplayed));
+    answer(&new).await?;
+    println!("a new code: signed in");
     Ok(())
 }

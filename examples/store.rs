@@ -30,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "64 callers at once were given {} different numbers",
         numbers.len()
     );
+    assert_eq!(numbers.len(), 64);
     Ok(())
 }
 

@@ -24,30 +24,31 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         highest = highest.max(caller.await??);
     }
     println!("256 callers drew tickets up to number {highest}, each synced before it was given");
+    assert_eq!(highest, 256);
     // Closing waits for whoever is waiting; what was answered is safe without it.
     store.close().await;
 
     // Another process, later: the same file, and a cap for whatever strangers can make grow.
     let policy = SqlitePolicy::default().cap(TICKET, 1);
     let store = Sqlite::open_with_policy(&path, SystemClock.now(), policy)?;
-    println!(
-        "after opening it again, the next is number {}",
-        draw(&store, now).await?
-    );
+    let next = draw(&store, now).await?;
+    println!("after opening it again, the next is number {next}");
+    assert_eq!(next, 257);
     println!("its memory still begins at {}", store.birth());
 
     let other = Key::new(TICKET, b"another machine");
-    let refused = store.update(other, now, next_ticket).await;
-    if let Err(failure) = refused {
-        println!("a second key: {failure}");
-    }
+    let Err(failure) = store.update(other, now, next_ticket).await else {
+        return Err("the cap admits a second key".into());
+    };
+    println!("a second key: {failure}");
 
     // A file of something else is never touched.
     let notes = folder.path().join("notes.txt");
     std::fs::write(&notes, "milk, bread and butter, and so on ".repeat(40))?;
-    if let Err(error) = Sqlite::open(&notes, now) {
-        println!("opening notes.txt: {error}");
-    }
+    let Err(error) = Sqlite::open(&notes, now) else {
+        return Err("a file of something else was opened".into());
+    };
+    println!("opening notes.txt: {error}");
     Ok(())
 }
 

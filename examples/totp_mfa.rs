@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_core::{Clock, Memory, Sealer, Secret, SystemClock};
 // The authenticator's part; a service has no use for it.
 use portcullis_totp_mfa::testing::codes;
-use portcullis_totp_mfa::{Code, MfaPolicy, SecondFactors};
+use portcullis_totp_mfa::{Code, Error, MfaPolicy, SecondFactors};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let confirmed = factors.confirm(&store, "42", &first, now).await?;
     let mut written_down = confirmed.recovery_codes().iter();
     println!("enrolled; write these down:");
+    assert_eq!(confirmed.recovery_codes().iter().count(), 10);
     for code in confirmed.recovery_codes().iter() {
         println!("  {code}");
     }
@@ -42,8 +43,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let proof = presented.consume(&store, minutes(1)).await?;
     println!("signed in with {:?} at {}", proof.kind(), proof.at());
     let presented = factors.present("42", Code::parse(&typed)?);
-    let again = presented.consume(&store, minutes(1)).await;
-    println!("the same code again: {:?}", again.err());
+    let again = presented.consume(&store, minutes(1)).await.err();
+    println!("the same code again: {again:?}");
+    assert!(matches!(again, Some(Error::Replayed)));
 
     // A code of two hours ago is a guess like any other.
     let stale = codes::at(
@@ -51,29 +53,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         now.saturating_sub(Duration::from_secs(7200)),
     );
     let presented = factors.present("42", Code::parse(&stale)?);
-    let wrong = presented.consume(&store, minutes(2)).await;
+    let wrong = presented.consume(&store, minutes(2)).await.err();
     let standing = factors.standing(&store, "42", minutes(2)).await?;
-    println!(
-        "a wrong one: {:?}, {} so far",
-        wrong.err(),
-        standing.failures
-    );
+    println!("a wrong one: {wrong:?}, {} so far", standing.failures);
+    assert!(matches!(wrong, Some(Error::Wrong { .. })) && standing.failures == 1);
 
     let made = factors.regenerate(&store, proof, minutes(3)).await?;
     let old = written_down.next().unwrap_or_default();
     let presented = factors.present("42", Code::parse(old)?);
-    let refused = presented.consume(&store, minutes(3)).await;
-    println!(
-        "an old recovery code after new ones were made: {:?}",
-        refused.err()
-    );
+    let refused = presented.consume(&store, minutes(3)).await.err();
+    println!("an old recovery code after new ones were made: {refused:?}");
+    assert!(matches!(refused, Some(Error::Wrong { .. })));
 
     // The phone is lost: one recovery code signs in and removes, and does not make ten more.
     let mut new = made.iter();
     let presented = factors.present("42", Code::parse(new.next().unwrap_or_default())?);
     let proof = presented.consume(&store, minutes(4)).await?;
-    let refused = factors.regenerate(&store, proof, minutes(4)).await;
-    println!("new recovery codes by a recovery code: {:?}", refused.err());
+    let refused = factors.regenerate(&store, proof, minutes(4)).await.err();
+    println!("new recovery codes by a recovery code: {refused:?}");
+    assert!(matches!(refused, Some(Error::NotByRecoveryCode)));
     let presented = factors.present("42", Code::parse(new.next().unwrap_or_default())?);
     let proof = presented.consume(&store, minutes(4)).await?;
     factors.remove(&store, proof, minutes(4)).await?;
@@ -82,5 +80,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "removed; asked for a code from now on: {}",
         standing.enrolled
     );
+    assert!(!standing.enrolled);
     Ok(())
 }
