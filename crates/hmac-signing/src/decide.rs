@@ -22,7 +22,10 @@ impl Claim {
     pub(crate) fn admit(&self, birth: Timestamp, now: Timestamp) -> Result<(), Error> {
         self.window.admit(self.timestamp, now)?;
         let remembered = self.timestamp > birth.saturating_add(self.window.ahead);
-        let key_is_younger = self.made_at.is_some_and(|made_at| made_at >= birth);
+        // An instant that is yet to come was told by a clock that was wrong, and says nothing.
+        let key_is_younger = self
+            .made_at
+            .is_some_and(|made_at| made_at >= birth && made_at <= now);
         if !remembered && !key_is_younger {
             return Err(Error::BeforeBirth);
         }
@@ -238,6 +241,8 @@ mod tests {
         };
         assert_eq!(made(NOW).admit(NOW, NOW), Ok(()));
         assert_eq!(made(before(1)).admit(NOW, NOW), Err(Error::BeforeBirth));
+        let to_come = NOW.saturating_add(Duration::from_nanos(1));
+        assert_eq!(made(to_come).admit(NOW, NOW), Err(Error::BeforeBirth));
         assert_eq!(made(NOW).admit(before(6), at(301)), Err(Error::TooOld));
     }
 
