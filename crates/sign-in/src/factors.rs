@@ -1,6 +1,6 @@
 //! Enrolling, renewing and removing a second factor, each in its safe order.
 
-use portcullis_audit::{Action, Sink};
+use portcullis_audit::{Action, Event, Sink};
 use portcullis_core::{Failure, Reason, Timestamp};
 use portcullis_session::{Factor, Live, Method};
 use portcullis_totp_mfa::{self as totp_mfa, Confirmed, Enrolment, RecoveryCodes};
@@ -52,6 +52,10 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             // to take: nothing has been proven.
             Some(Err(totp_mfa::Error::Store(Failure::Unknown(_)))) | None => {
                 let undone = undo().await;
+                if !matches!(undone, Some(Ok(false))) {
+                    // Recorded if it can be: that is too much said rather than a factor that nobody saw come.
+                    let _ = self.record(enrolled(session, &shown, now)).await;
+                }
                 self.record_undone(session, &shown, undone, now).await;
                 return Err(SignInError::Unavailable(Reason::StoreUnknown).into());
             }
@@ -77,8 +81,7 @@ impl<D: Directory, A: Sink> Inner<D, A> {
         shown: &Shown,
         now: Timestamp,
     ) -> Result<(), SignInError> {
-        let event = of_session(shown.origin.event(Action::FactorEnrolled, now), session);
-        self.record(event).await?;
+        self.record(enrolled(session, shown, now)).await?;
         let (sessions, this) = (&self.parts.sessions, session.session());
         let others = sessions.revoke_others(session.user(), &this, now).await;
         others.map_err(ended)?;
@@ -175,6 +178,10 @@ impl<D: Directory, A: Sink> Inner<D, A> {
             refused => refused.into(),
         }
     }
+}
+
+fn enrolled(session: &Live, shown: &Shown, now: Timestamp) -> Event {
+    of_session(shown.origin.event(Action::FactorEnrolled, now), session)
 }
 
 fn refused(error: &totp_mfa::Error) -> FactorError {

@@ -64,7 +64,8 @@ pub enum HashError {
 /// The default is OWASP's: 19 MiB, two passes, one lane; as many threads as the machine has cores;
 /// sixteen waiting for each. A caller that goes away frees its place when its hash is done, not
 /// before: the work is under way whoever waits for it. A stored hash that costs more than sixteen times the
-/// pool's own cost, or the default one where that is more, is [`HashError::Malformed`].
+/// pool's own cost, or the default one where that is more, is [`HashError::Malformed`]; of hashes that
+/// another system made dearer, [`Argon2Pool::verifying_up_to`] tells.
 ///
 /// ```
 /// use portcullis_core::Secret;
@@ -83,6 +84,7 @@ pub enum HashError {
 #[derive(Clone)]
 pub struct Argon2Pool {
     argon2: Argon2<'static>,
+    dearest: Dearest,
     /// One for each hash that runs.
     threads: Arc<Semaphore>,
     /// One for each hash that runs or waits.
@@ -117,6 +119,7 @@ impl Argon2Pool {
     fn with(params: Params, threads: usize) -> Self {
         let threads = threads.clamp(1, MAX_THREADS);
         Self {
+            dearest: Dearest::beside(&params),
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             threads: Arc::new(Semaphore::new(threads)),
             places: Arc::new(Semaphore::new(
@@ -125,11 +128,21 @@ impl Argon2Pool {
         }
     }
 
+    /// Also verifies stored hashes of up to `memory_kib` KiB, at most 4 GiB, in so many passes: such as came
+    /// from another system. As many at once as the pool has threads; each is hashed again when its owner
+    /// signs in, for it is outdated.
+    #[must_use]
+    pub fn verifying_up_to(mut self, memory_kib: u32, passes: u32) -> Self {
+        let other = Dearest::of(memory_kib, passes.min(MAX_PASSES));
+        self.dearest = self.dearest.or(other);
+        self
+    }
+
     /// Runs `job` on a thread of the pool; its permits go with it, so that a caller that is dropped
     /// does not make room for another while its hash still runs.
     async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Argon2<'static>) -> Result<T, HashError> + Send + 'static,
+        job: impl FnOnce(&Argon2<'static>, Dearest) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let place: OwnedSemaphorePermit =
             Arc::clone(&self.places)
@@ -139,9 +152,9 @@ impl Argon2Pool {
                 })?;
         let thread = Arc::clone(&self.threads).acquire_owned().await;
         let thread = thread.map_err(|_| HashError::Failed)?;
-        let argon2 = self.argon2.clone();
+        let (argon2, dearest) = (self.argon2.clone(), self.dearest);
         let done = spawn_blocking(move || {
-            let answer = job(&argon2);
+            let answer = job(&argon2, dearest);
             drop((thread, place));
             answer
         });
@@ -151,9 +164,9 @@ impl Argon2Pool {
 
 impl Hasher for Argon2Pool {
     fn verify(&self, hash: String, password: Secret) -> Hashing<'_, bool> {
-        Box::pin(self.run(move |argon2| {
+        Box::pin(self.run(move |argon2, dearest| {
             use argon2::password_hash::Error;
-            let hash = affordable(argon2.params(), &hash).ok_or(HashError::Malformed)?;
+            let hash = dearest.affordable(&hash).ok_or(HashError::Malformed)?;
             match argon2.verify_password(password.expose(), &hash) {
                 Ok(()) => Ok(true),
                 Err(Error::PasswordInvalid) => Ok(false),
@@ -167,7 +180,7 @@ impl Hasher for Argon2Pool {
     }
 
     fn hash(&self, password: Secret) -> Hashing<'_, String> {
-        Box::pin(self.run(move |argon2| {
+        Box::pin(self.run(move |argon2, _| {
             let hash = argon2
                 .hash_password(password.expose())
                 .map_err(|_| HashError::Failed)?;
@@ -177,7 +190,7 @@ impl Hasher for Argon2Pool {
 
     fn is_outdated(&self, hash: &str) -> bool {
         let now = self.argon2.params();
-        let Some(hash) = affordable(now, hash) else {
+        let Some(hash) = self.dearest.affordable(hash) else {
             return true;
         };
         let same = |params: Params| {
@@ -190,21 +203,52 @@ impl Hasher for Argon2Pool {
     }
 }
 
-/// The parts of `hash`, if it is complete and costs at most sixteen times what one costs `now`, in memory
-/// and in work: whoever can write one row of the table of users must not take the machine with it.
-fn affordable(now: &Params, hash: &str) -> Option<PasswordHash> {
-    let hash = PasswordHash::new(hash).ok()?;
-    let params = Params::try_from(&hash).ok()?;
-    // Without them the verifier would take every password for a wrong one.
-    let complete = hash.salt.is_some() && hash.hash.is_some();
-    let work = |memory: u32, passes: u32| u64::from(memory).saturating_mul(passes.into());
-    // A pool of a lower cost than the default knows the hashes of one of the default.
-    let memory = now.m_cost().max(MEMORY_KIB).saturating_mul(DEARER);
-    let paid = work(now.m_cost(), now.t_cost()).max(work(MEMORY_KIB, PASSES));
-    let cost = params.m_cost() <= memory
-        && work(params.m_cost(), params.t_cost()) <= paid.saturating_mul(DEARER.into())
-        && params.p_cost() <= MAX_LANES;
-    (complete && cost).then_some(hash)
+/// What a stored hash may cost: whoever can write one row of the table of users must not take the machine
+/// with it.
+#[derive(Clone, Copy)]
+struct Dearest {
+    memory_kib: u32,
+    /// Memory times passes.
+    work: u64,
+}
+
+impl Dearest {
+    fn of(memory_kib: u32, passes: u32) -> Self {
+        Self {
+            memory_kib: memory_kib.min(MAX_MEMORY_KIB),
+            work: u64::from(memory_kib).saturating_mul(passes.into()),
+        }
+    }
+
+    /// Sixteen times what one costs now; a pool of a lower cost than the default knows the hashes of one of
+    /// the default.
+    fn beside(now: &Params) -> Self {
+        let dearer = |one: Self| Self {
+            memory_kib: one.memory_kib.saturating_mul(DEARER).min(MAX_MEMORY_KIB),
+            work: one.work.saturating_mul(DEARER.into()),
+        };
+        let default = Self::of(MEMORY_KIB, PASSES);
+        dearer(Self::of(now.m_cost(), now.t_cost()).or(default))
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            memory_kib: self.memory_kib.max(other.memory_kib),
+            work: self.work.max(other.work),
+        }
+    }
+
+    /// The parts of `hash`, if it is complete and costs no more.
+    fn affordable(self, hash: &str) -> Option<PasswordHash> {
+        let hash = PasswordHash::new(hash).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        // Without them the verifier would take every password for a wrong one.
+        let complete = hash.salt.is_some() && hash.hash.is_some();
+        let work = u64::from(params.m_cost()).saturating_mul(params.t_cost().into());
+        let cost =
+            params.m_cost() <= self.memory_kib && work <= self.work && params.p_cost() <= MAX_LANES;
+        (complete && cost).then_some(hash)
+    }
 }
 
 impl fmt::Debug for Argon2Pool {

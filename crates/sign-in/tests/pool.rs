@@ -86,6 +86,29 @@ async fn a_hash_as_dear_as_sixteen_of_the_present_ones_still_fits() {
     let cheap = Argon2Pool::new(1, 8, 1).unwrap();
     let default = Argon2Pool::default().hash(password()).await.unwrap();
     assert_eq!(cheap.verify(default, password()).await, Ok(true));
+    // As another system made it: told, it is verified, and neither more memory nor more work.
+    let dear =
+        "$argon2id$v=19$m=8,t=100000,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    let told = cheap.clone().verifying_up_to(1000, 1000);
+    assert_eq!(
+        cheap.verify(dear.into(), password()).await,
+        Err(HashError::Malformed)
+    );
+    assert_eq!(told.verify(dear.into(), password()).await, Ok(false));
+    for more in [("t=100000", "t=125001"), ("m=8", "m=311297")] {
+        let more = dear.replace(more.0, more.1);
+        assert_eq!(
+            told.verify(more, password()).await,
+            Err(HashError::Malformed)
+        );
+    }
+    // However dear the pool itself is, no row asks for more than Argon2 was to have in all.
+    let dearest = Argon2Pool::new(1, 4 * 1024 * 1024, 1).unwrap();
+    let beyond = dear.replace("m=8,t=100000", "m=4194305,t=1");
+    assert_eq!(
+        dearest.verify(beyond, password()).await,
+        Err(HashError::Malformed)
+    );
     let many_passes = Argon2Pool::new(1, 8, 1000).unwrap();
     let hash = many_passes.hash(password()).await.unwrap();
     assert_eq!(cheap.verify(hash, password()).await, Ok(true));

@@ -220,6 +220,24 @@ async fn a_confirmation_of_unknown_outcome_takes_no_factor_away_that_was_there_b
     }
 }
 
+/// A factor that may have come to be is in the log, whatever became of taking it back.
+#[tokio::test(start_paused = true)]
+async fn a_confirmation_of_unknown_outcome_is_recorded_unless_nothing_came_of_it() {
+    let lost = || failures()[2].clone();
+    // How many calls fail from the confirmation on, and what is in the log then.
+    for (failing, recorded) in [(1, [1, 1]), (2, [1, 0])] {
+        let desk = desk().await;
+        let session = desk.session_of("alice").await;
+        let begun = desk.sign_in.enrol(&session, "alice", NOW).await.unwrap();
+        desk.store.fail(1, failing, lost());
+        let shown = Shown::new(&codes::at(begun.secret(), NOW));
+        assert!(desk.sign_in.confirm(&session, shown, NOW).await.is_err());
+        let of = |action| desk.count(action);
+        let left = [Action::FactorEnrolled, Action::FactorRemoved].map(of);
+        assert_eq!(left, recorded, "{failing}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_confirmation_that_stalls_takes_no_factor_away_that_was_there_before() {
     let desk = desk().await;

@@ -36,8 +36,9 @@ impl Default for RecordPolicy {
 impl RecordPolicy {
     /// At most `per_second` refusals a second are recorded, from all callers together, and a tenth of that
     /// from one client address, an IPv6 one by its /64; counted by the minute, so that a minute's worth may
-    /// come at once. The rest are counted by [`RecordLayer::shed`]. Where no [`crate::AddressGate`] tells
-    /// an address, all callers share the whole.
+    /// come at once. The rest are counted by [`RecordLayer::shed`]: whoever calls from ten networks can keep
+    /// the refusals of others out, and that is where it shows. Where no [`crate::AddressGate`] tells an
+    /// address, all callers share the whole.
     ///
     /// This bounds how fast refusals fill a disk. Nothing here keeps them from filling it in the end, and a
     /// log that has no room refuses every sign-in. A record has at most [`Event::MAX_RECORD_BYTES`], which
