@@ -79,9 +79,19 @@ fn put(line: &mut String, name: &str, text: &str) {
     line.push('"');
 }
 
-/// Controls, formats and separators: what is not seen but changes what is (Unicode's Cc, Zl, Zp, and
-/// those of Cf and of the default-ignorable ones that text of names and agents has no need of).
-fn steers(character: char) -> bool {
+/// Whether a character is not seen but changes what is: controls, formats and separators (Unicode's Cc, Zl,
+/// Zp, and those of Cf and of the default-ignorable ones that text of names and agents has no need of).
+///
+/// The rule of [`Record::to_json`], for whoever shows a caller's text in another form.
+///
+/// ```
+/// use portcullis_audit::steers;
+///
+/// assert!("\u{1b}\u{9b}\u{202e}\u{200b}".chars().all(steers));
+/// assert!(!"Zo\u{eb}, <b> \u{540d}\u{524d}".chars().any(steers));
+/// ```
+#[must_use]
+pub fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

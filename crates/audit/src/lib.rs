@@ -80,7 +80,7 @@ pub use buffered::{BufferedLog, HandedOver};
 pub use checkpoint::Checkpoint;
 pub use error::{AuditError, CheckpointError, Damage, Finding};
 pub use event::{Event, Field};
-pub use export::Record;
+pub use export::{Record, steers};
 pub use guard::{Log, Recovery};
 pub use keys::LogId;
 pub use policy::LogPolicy;

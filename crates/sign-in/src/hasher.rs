@@ -214,8 +214,9 @@ struct Dearest {
 
 impl Dearest {
     fn of(memory_kib: u32, passes: u32) -> Self {
+        let memory_kib = memory_kib.min(MAX_MEMORY_KIB);
         Self {
-            memory_kib: memory_kib.min(MAX_MEMORY_KIB),
+            memory_kib,
             work: u64::from(memory_kib).saturating_mul(passes.into()),
         }
     }

@@ -188,7 +188,7 @@ impl fmt::Debug for Presented {
 /// The first code of an enrolment, and what it will make of it: drawn, and not yet done.
 ///
 /// ```
-/// use portcullis_core::{Store, Timestamp};
+/// use portcullis_core::{Failure, Store, Timestamp};
 /// use portcullis_totp_mfa::{Code, Confirmed, Error, SecondFactors};
 ///
 /// async fn confirm<S: Store>(
@@ -197,7 +197,7 @@ impl fmt::Debug for Presented {
 ///     let first = factors.first_code(user, code)?;
 ///     let generation = first.generation();
 ///     let confirmed = first.consume(store, now).await;
-///     if let Err(Error::Store(_)) = &confirmed {
+///     if let Err(Error::Store(Failure::Unknown(_))) = &confirmed {
 ///         // It may have been done: nobody has seen these recovery codes.
 ///         let _ = factors.undo(store, user, generation, now).await;
 ///     }

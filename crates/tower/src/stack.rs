@@ -67,12 +67,7 @@ impl<Stage, G> Stack<Stage, G> {
         }
     }
 
-    /// Tells that gRPC is served behind this: a refused gRPC call (a `POST` over HTTP/2 whose content type
-    /// is that of gRPC) gets its `grpc-status`, and the HTTP status 200. Without this every refusal has its
-    /// HTTP status.
-    ///
-    /// Never where a proxy asks before it forwards (forward-auth): it takes the 200 for a yes, and any
-    /// caller can send that content type.
+    /// Tells that gRPC is served behind it, as [`GateLayer::speaks_grpc`] does, with the same hazard.
     #[must_use]
     pub fn speaks_grpc(self) -> Self {
         let speaks = Speaks::Grpc;

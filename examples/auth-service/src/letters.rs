@@ -1,9 +1,10 @@
-//! JSON in which every character is seen: what callers typed is read in terminals and logs, too.
+//! JSON that steers nobody: what callers typed is read in terminals and logs, too.
 
 use std::io;
 
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
+use portcullis::audit::steers;
 use portcullis::core::Reason;
 use serde::Serialize;
 use serde_json::Serializer;
@@ -11,8 +12,8 @@ use serde_json::ser::Formatter;
 
 use crate::answer::No;
 
-/// An answer as JSON (RFC 8259) of what is seen: everything else in a string is written as `\u….`, and a parser
-/// gets it back.
+/// An answer as JSON (RFC 8259): what is not seen but changes what is, is written as `\u….` as in the log's own
+/// records, and a parser gets it back.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -29,17 +30,6 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Whether a character is a letter, a digit or one of ASCII's signs. Named is what may be shown, not what must
-/// not: what steers a terminal or turns the writing direction is added to with every version of Unicode.
-fn is_seen(character: char) -> bool {
-    match character {
-        ' '..='~' => true,
-        // Hangul's fillers are letters without a shape.
-        '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' => false,
-        _ => character.is_alphanumeric(),
-    }
-}
-
 /// Compact, as serde_json writes by itself.
 struct Letters;
 
@@ -51,7 +41,7 @@ impl Formatter for Letters {
         fragment: &str,
     ) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some(at) = rest.find(|character| !is_seen(character)) {
+        while let Some(at) = rest.find(steers) {
             let (seen, unseen) = rest.split_at(at);
             writer.write_all(seen.as_bytes())?;
             let mut characters = unseen.chars();
@@ -109,7 +99,7 @@ mod tests {
         #[test]
         fn a_parser_gets_back_what_was_written(text in any::<String>()) {
             let json = written(&text);
-            prop_assert!(json.chars().all(is_seen), "{}", json);
+            prop_assert!(!json.chars().any(steers), "{}", json);
             prop_assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), Value::from(text));
         }
     }

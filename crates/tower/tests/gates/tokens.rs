@@ -4,14 +4,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, Version, request};
+use http::{Request, Response, StatusCode, Version, request, response};
 use portcullis_audit::Action;
 use portcullis_audit::testing::MemorySink;
 use portcullis_core::{AnyStore, Memory, Reason, Secret};
 use portcullis_jwt::{AccessToken, HmacKey, KeySet, NoClaims, Policy, Signer, Subject, Verifier};
 use portcullis_session::{Demand, Factor, Live, Method, SessionPolicy, Sessions};
 use portcullis_tower::{BearerGate, Check, GateLayer, RecordLayer, RecordPolicy, Refusal, Stack};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use super::{Body, NOW, clock, direct, from, handler, text, with};
 
@@ -223,45 +223,31 @@ async fn no_caller_turns_a_refusal_into_a_200_by_claiming_grpc() {
     }
 }
 
+async fn head_of<S, B>(service: &S, request: &Request<Body>) -> response::Parts
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+{
+    let answer = service.clone().oneshot(request.clone()).await.unwrap();
+    answer.into_parts().0
+}
+
 #[tokio::test]
 async fn a_layer_that_speaks_grpc_says_so_to_a_grpc_call_alone() {
     let gate = || async { BearerGate::<NoClaims>::stateless(login().await.verifier) };
     let bare = GateLayer::new(gate().await, clock()).speaks_grpc();
     let early = Stack::new(direct()).speaks_grpc().token(gate().await);
     let late = Stack::new(direct()).token(gate().await).speaks_grpc();
-    let layers = (bare, early.clone().layer(clock()), late.layer(clock()));
-    let services = (
-        layers.0.layer(handler()),
-        layers.1.layer(handler()),
-        layers.2.layer(handler()),
+    let (bare, early, late) = (
+        bare.layer(handler()),
+        early.clone().layer(clock()).layer(handler()),
+        late.layer(clock()).layer(handler()),
     );
     for (request, is_call) in claiming_grpc() {
         let asked = format!("{request:?}");
         let answers = [
-            services
-                .0
-                .clone()
-                .oneshot(request.clone())
-                .await
-                .unwrap()
-                .into_parts()
-                .0,
-            services
-                .1
-                .clone()
-                .oneshot(request.clone())
-                .await
-                .unwrap()
-                .into_parts()
-                .0,
-            services
-                .2
-                .clone()
-                .oneshot(request)
-                .await
-                .unwrap()
-                .into_parts()
-                .0,
+            head_of(&bare, &request).await,
+            head_of(&early, &request).await,
+            head_of(&late, &request).await,
         ];
         for head in answers {
             let told = head.headers.get("grpc-status");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::audit::steers;
 use portcullis::core::Timestamp;
 use portcullis::session::{Demand, Live, Method};
 
@@ -66,11 +67,6 @@ pub(crate) fn sentence(name: &str) -> String {
 
 /// What a client wrote, with a mark for every character that is not seen but changes what is.
 pub(crate) fn visible(text: &str) -> String {
-    let steers = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
-    };
     let shown = |character| {
         if steers(character) {
             '\u{fffd}'

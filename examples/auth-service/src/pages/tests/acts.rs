@@ -86,8 +86,8 @@ async fn a_limit_says_in_words_how_long_to_wait() {
     assert!(refused.text.contains(&words), "{}", refused.text);
 }
 
-#[tokio::test]
-async fn an_administrator_unlocks_and_reads_and_both_are_recorded() {
+/// Of an administrator, where a user has locked herself out.
+async fn with_alice_locked() -> Browser {
     let mut browser = Browser::open().await;
     browser.user("chief", Role::Admin).await;
     browser.user("alice", Role::User).await;
@@ -95,6 +95,12 @@ async fn an_administrator_unlocks_and_reads_and_both_are_recorded() {
         browser.sign_in("alice", "not this one at all").await;
     }
     browser.enrolled("chief").await;
+    browser
+}
+
+#[tokio::test]
+async fn an_administrator_unlocks_and_reads_and_both_are_recorded() {
+    let mut browser = with_alice_locked().await;
     let admin = browser.get("/admin").await;
     assert!(
         admin.text.contains("<p class=\"strong\">alice</p>"),
@@ -185,13 +191,7 @@ async fn hostile_names_and_agents_are_shown_as_text() {
 /// What a damaged database has made of a lock.
 #[tokio::test]
 async fn a_lock_that_does_not_decode_is_lifted_by_its_button() {
-    let mut browser = Browser::open().await;
-    browser.user("chief", Role::Admin).await;
-    browser.user("alice", Role::User).await;
-    for _ in 0..5 {
-        browser.sign_in("alice", "not this one at all").await;
-    }
-    browser.enrolled("chief").await;
+    let mut browser = with_alice_locked().await;
     let damage = |_: Option<&[u8]>| {
         let value = Value::new(b"\xffdamaged");
         let expires_at = Timestamp::MAX;
