@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `buffered/<n>` | address, limit, token, signature, handler, one audit event handed over per request |
 //! | `durable/<n>` | the same, the event on disk before the request is answered; the peer's line never is |
+//! | `forgetful/<n>` | `buffered` with a store that keeps nothing: a replay is taken, as the peer takes it |
 //! | `unsigned/<n>` | `buffered` without the signature, beside the peer without its HMAC |
 //! | `whole/<n>` | `buffered`, with a request's id and the recording of refusals, which the peer has not |
 //! | `share/<n>` | `buffered` ÷ the bare router: how many times its cost, so that less is better |
@@ -219,6 +220,7 @@ fn main() {
         ("durable", ours("durable", ours::Kind::Durable)),
         ("whole", ours("whole", ours::Kind::Whole)),
         ("unsigned", ours("unsigned", ours::Kind::Unsigned)),
+        ("forgetful", ours("forgetful", ours::Kind::Forgetful)),
     ];
     let bare = bare();
     // One side by itself, for a profiler: `cargo bench … --bench gateway -- buffered`.
@@ -253,9 +255,9 @@ fn main() {
             #[cfg(feature = "peers")]
             {
                 let usual = if *name == "unsigned" {
-                    cost(6)
+                    cost(7)
                 } else {
-                    cost(5)
+                    cost(6)
                 };
                 say(name, cost(at), "usual", usual, usual / cost(at));
             }

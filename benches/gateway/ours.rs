@@ -11,7 +11,10 @@ use axum::routing::post;
 use http::header::USER_AGENT;
 use http::request::Parts;
 use portcullis_audit::{Action, BufferedLog, Event, HandedOver, Log, LogPolicy, Sink};
-use portcullis_core::{AnyStore, Memory, MemoryPolicy, Scope, Secret, SystemClock, Timestamp};
+use portcullis_core::{
+    AnyStore, Durability, Failure, Key, Memory, MemoryPolicy, Next, Scope, Secret, Store,
+    SystemClock, Timestamp,
+};
 use portcullis_hmac_signing::{
     Component, KeyId, Policy as SignaturePolicy, ReplayGuard, ReplayPolicy, Secrets, SignedRequest,
     TimestampBody, Verifier as SignatureVerifier,
@@ -32,6 +35,8 @@ pub enum Kind {
     Durable,
     Whole,
     Unsigned,
+    /// Its replay guard is asked and remembers nothing.
+    Forgetful,
 }
 
 /// The secrets of every partner, in memory.
@@ -46,6 +51,27 @@ impl SecretDirectory for Partners {
         _now: Timestamp,
     ) -> Result<Option<Secrets>, Refusal> {
         Ok(self.0.get(key_id).cloned())
+    }
+}
+
+/// A store in which nothing stays: every step finds its key absent.
+struct Forgetful(Timestamp);
+
+impl Store for Forgetful {
+    async fn update<T, F>(&self, _key: Key, _now: Timestamp, step: F) -> Result<T, Failure>
+    where
+        F: Fn(Option<&[u8]>) -> (T, Next) + Send + 'static,
+        T: Send + 'static,
+    {
+        Ok(step(None).0)
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Volatile
+    }
+
+    fn birth(&self) -> Timestamp {
+        self.0
     }
 }
 
@@ -69,9 +95,13 @@ pub fn side(folder: &Path, kind: Kind, now: Timestamp) -> Side {
     .limit(LimitGate::in_process(Scope::new("orders"), limiter))
     .token(BearerGate::<NoClaims>::stateless(tokens))
     .layer(SystemClock);
-    let signature = signature(now);
+    let room = MemoryPolicy::default().keys_per_scope(8_000_000);
+    let signature = match kind {
+        Kind::Forgetful => signature(AnyStore::new(Forgetful(now)), now),
+        _ => signature(AnyStore::new(Memory::with_policy(now, room)), now),
+    };
     let router = match kind {
-        Kind::Buffered | Kind::Durable => router.layer((outer, signature)),
+        Kind::Buffered | Kind::Durable | Kind::Forgetful => router.layer((outer, signature)),
         Kind::Unsigned => router.layer(outer),
         Kind::Whole => {
             let record = RecordLayer::new(log.clone(), RecordPolicy::default(), SystemClock);
@@ -91,7 +121,7 @@ pub fn side(folder: &Path, kind: Kind, now: Timestamp) -> Side {
     side
 }
 
-fn signature(now: Timestamp) -> SignatureLayer<TimestampBody, Partners> {
+fn signature(store: AnyStore, now: Timestamp) -> SignatureLayer<TimestampBody, Partners> {
     let partner = |number| {
         let key_id = KeyId::parse(&key_id(number)).unwrap();
         (key_id, Secrets::new(signing_key(number)).made_at(now))
@@ -99,8 +129,6 @@ fn signature(now: Timestamp) -> SignatureLayer<TimestampBody, Partners> {
     let partners = Partners(Arc::new((0..KEY_IDS).map(partner).collect()));
     let policy = SignaturePolicy::requiring(&[Component::Body]);
     let verifier = SignatureVerifier::new(TimestampBody::named_by_header(), policy).unwrap();
-    let room = MemoryPolicy::default().keys_per_scope(8_000_000);
-    let store = AnyStore::new(Memory::with_policy(now, room));
     let replays = ReplayGuard::new(store, ReplayPolicy::default().live_per_key(1_000_000));
     SignatureLayer::new(verifier, partners, Arc::new(replays), SystemClock)
 }

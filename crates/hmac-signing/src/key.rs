@@ -162,8 +162,9 @@ impl Secrets {
     /// Nothing can have been signed with it earlier, so a store whose memory begins earlier has seen whatever
     /// was, and a new partner's first request is taken at once. Unsaid, or said too early, it costs requests:
     /// those of the first seconds after the store's birth are refused. Said too late, it costs their being
-    /// good once (save that an instant yet to come says nothing): with a request's own instant, or that of the service's start, what was captured before a
-    /// restart is **accepted again** by a store that begins anew.
+    /// good once (save that an instant yet to come says nothing): with a request's own instant, or that of
+    /// the service's start, what was captured before a restart is **accepted again** by a store that begins
+    /// anew.
     #[must_use]
     pub fn made_at(mut self, instant: Timestamp) -> Self {
         Arc::make_mut(&mut self.0).current.since = Some(instant);
